@@ -1,0 +1,27 @@
+/** The engine: loads unmodified WASI programs and runs them as contexts that can wait and be interrupted. */
+export {
+  Context,
+  type ContextEnd,
+  type ImportFunction,
+  type MemoryCopies,
+} from "./context.ts";
+export {
+  MalformedModuleError,
+  MissingImportsError,
+  NoEntryPointError,
+  ProgramError,
+  UnsupportedModuleError,
+} from "./errors.ts";
+export { type Instrumented, instrument, instrumenterVersion } from "./instrument.ts";
+export { type ContextHooks, type ImportFunctions, Linker, type LinkerOptions } from "./linker.ts";
+export { BLOCKED, CONTROL_POLL_OFFSET, DIED, interruptAnswer } from "./passes/abi.ts";
+export { type CallPolicy, wasiCallPolicy } from "./passes/calls.ts";
+export {
+  type ImportValueType,
+  type ModuleStore,
+  type Program,
+  type ProgramImport,
+  ProgramLoader,
+  type ProgramLoaderOptions,
+  type ProgramMemory,
+} from "./program.ts";

@@ -1,0 +1,78 @@
+/**
+ * Makes an unmodified program into one that a kernel can run: its memory is the kernel's, it can be interrupted
+ * in any loop, its system calls can wait, and it asks before it grows. The passes are in `passes/`; this is the
+ * list of them.
+ */
+import { BodyRewriter } from "./passes/body.ts";
+import { type CallPolicy, callPass, wasiCallPolicy } from "./passes/calls.ts";
+import { copyPass } from "./passes/copies.ts";
+import { ModuleEditor, type Pass } from "./passes/editor.ts";
+import { growPass } from "./passes/grow.ts";
+import { BranchHints } from "./passes/hints.ts";
+import { memoryPass } from "./passes/memory.ts";
+import { type PollCounts, pollPass } from "./passes/poll.ts";
+import { renumberPass } from "./passes/renumber.ts";
+import { tidyPass } from "./passes/tidy.ts";
+import { decodeModule } from "./wasm/decode.ts";
+import { encodeModule } from "./wasm/encode.ts";
+import { functionTypeAt, functionTypeIndices, sectionId } from "./wasm/module.ts";
+import { ByteWriter } from "./wasm/writer.ts";
+
+/** Changes whenever the same program would be instrumented differently: cached modules are then made anew. */
+export const instrumenterVersion = 5;
+
+export interface InstrumentOptions {
+  calls?: CallPolicy;
+}
+
+export interface InstrumentDescription {
+  /** Functions that the program brought along. */
+  readonly functions: number;
+  readonly polls: PollCounts;
+}
+
+export interface Instrumented {
+  readonly bytes: Uint8Array;
+  readonly description: InstrumentDescription;
+}
+
+/**
+ * @param bytes a WebAssembly binary. If it is valid, so is the result.
+ * @throws MalformedModuleError when the bytes cannot be decoded.
+ * @throws UnsupportedModuleError when the module uses what a process cannot have.
+ */
+export function instrument(bytes: Uint8Array, options: InstrumentOptions = {}): Instrumented {
+  const module = decodeModule(bytes);
+  const originalTypes = functionTypeIndices(module);
+  const functions = module.functions.length;
+  const editor = new ModuleEditor(module, originalTypes);
+  const hints = new BranchHints();
+  const poll = pollPass(hints);
+  // Polls come last: loops that contain what another pass changes are not unrolled.
+  const passes: Pass[] = [
+    tidyPass,
+    memoryPass,
+    growPass(),
+    copyPass(),
+    callPass(options.calls ?? wasiCallPolicy, poll.runtime),
+    renumberPass,
+    poll,
+  ];
+  for (const pass of passes) pass.declare?.(editor);
+  editor.closeImports();
+  for (const pass of passes) pass.define?.(editor);
+  if (module.memories.length === 0) {
+    module.sections = module.sections.filter((id) => id !== sectionId.memory);
+  }
+
+  const parameters = (bodyIndex: number): number =>
+    functionTypeAt(module, module.functions[bodyIndex])?.params.length ?? 0;
+  const rewriter = new BodyRewriter(module, editor, new ByteWriter(0), parameters);
+  hints.firstFunctionIndex = editor.firstBodyFunction;
+  const encoded = encodeModule(module, {
+    renumbering: editor,
+    encodeBody: (writer, body, index) => rewriter.rewrite(writer, body, index, editor.planBody(index)),
+    beforeCode: () => hints.section(),
+  });
+  return { bytes: encoded, description: { functions, polls: poll.counts } };
+}

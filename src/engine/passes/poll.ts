@@ -1,0 +1,211 @@
+/**
+ * The control and poll passes: the module imports the control page of its core and polls its poll byte at loop
+ * heads, and before calls that could otherwise lead far without passing a loop. A byte that is not zero
+ * calls the kernel, which may let the program go on, suspend it, or end it.
+ *
+ * A poll costs what it does to the code around it more than what it executes. Hence two shapes. Most loops get
+ *
+ * ```wat
+ * (if (i32.load8_u $control) (then (call $poll)))
+ * ```
+ *
+ * marked as unlikely, so that the compiler moves the call out of line; the call also keeps the compiler from
+ * moving the load out of the loop. Small inner loops without calls are unrolled instead: see `unroll.ts`.
+ */
+import { valueType } from "../wasm/module.ts";
+import { op } from "../wasm/opcodes.ts";
+import { ByteWriter } from "../wasm/writer.ts";
+import { CONTROL_POLL_OFFSET, engineImport, engineNamespace, interruptAnswer } from "./abi.ts";
+import { type BodyPlan, type BodyRewriter, noBodyPlan } from "./body.ts";
+import { CallGraph } from "./call-graph.ts";
+import { findCallPolls } from "./call-polls.ts";
+import type { RuntimeFunctions } from "./calls.ts";
+import type { ModuleEditor, Pass } from "./editor.ts";
+import type { BranchHints } from "./hints.ts";
+import { type BodyFacts, findLoops, type Loop } from "./loops.ts";
+import { LoopUnroller } from "./unroll.ts";
+
+/** In the alignment of a memory argument: a memory index follows. */
+const memoryIndexFlag = 0x40;
+
+/** How many polls of which kind a module got. */
+export interface PollCounts {
+  /** Loop heads with a conditional call. */
+  loops: number;
+  /** Inner loops that were unrolled or at least poll from outside. */
+  leafLoops: number;
+  functionEntries: number;
+  /** Calls that poll first. */
+  calls: number;
+}
+
+export interface PollPass extends Pass {
+  readonly counts: PollCounts;
+  /** The functions that this pass imports; known once `declare` has run. */
+  runtime(): RuntimeFunctions;
+}
+
+export function pollPass(hints: BranchHints): PollPass {
+  let control = 0;
+  let interrupt = 0;
+  let suspend = 0;
+  let die = 0;
+  const counts: PollCounts = {
+    loops: 0,
+    leafLoops: 0,
+    functionEntries: 0,
+    calls: 0,
+  };
+  return {
+    name: "poll",
+    counts,
+    runtime: () => ({ suspend, die }),
+    declare(editor: ModuleEditor): void {
+      const { i32 } = valueType;
+      control = editor.importMemory(engineNamespace, engineImport.control, {
+        minimum: 1,
+        maximum: 1,
+        shared: true,
+        wide: false,
+      });
+      interrupt = editor.importFunction(engineNamespace, engineImport.interrupt, [], [i32]);
+      suspend = editor.importFunction(engineNamespace, engineImport.suspend, [], []);
+      die = editor.importFunction(engineNamespace, engineImport.die, [], []);
+    },
+    define(editor: ModuleEditor): void {
+      const test = loadPollByte(control, [op.i32Load8U], 0);
+      const callPoll = encodeCall(
+        editor.addFunction(editor.functionType([], []), pollFunction(test, { interrupt, suspend, die })),
+      );
+      const testAtomic = loadPollByte(control, [0xfe, 0x12], 0);
+      emitPolls(editor, hints, { test, testAtomic, callPoll }, counts);
+    },
+  };
+}
+
+interface PollTemplates {
+  readonly test: Uint8Array;
+  readonly testAtomic: Uint8Array;
+  readonly callPoll: Uint8Array;
+}
+
+/** Loops up to this size are unrolled, as often as fits, but not more than four times. */
+const unrolledBytes_max = 400;
+const copies_max = 4;
+/** Larger inner loops, and those in large functions, gain nothing from leaving the loop to call. */
+const leafLoopBytes_max = 1000;
+const leafLoopFunctionBytes_max = 5000;
+
+/** How often the body of a loop is written if the loop polls from outside; 0 if it polls by a conditional call. */
+function copiesOf(loop: Loop, body: BodyFacts): number {
+  const size_bytes = loop.bodyEnd - loop.bodyStart;
+  if (!loop.innermost || !loop.copyable || !loop.plainType) return 0;
+  if (size_bytes > leafLoopBytes_max || body.size_bytes > leafLoopFunctionBytes_max) return 0;
+  return Math.max(1, Math.min(copies_max, Math.floor(unrolledBytes_max / Math.max(size_bytes, 1))));
+}
+
+const callOpcodes: readonly number[] = [
+  ...[op.call, op.callIndirect, op.callRef],
+  ...[op.returnCall, op.returnCallIndirect, op.returnCallRef],
+];
+
+function emitPolls(
+  editor: ModuleEditor,
+  hints: BranchHints,
+  templates: PollTemplates,
+  counts: PollCounts,
+): void {
+  const { module } = editor;
+  const facts = findLoops(module, (opcode) => editor.isHooked(opcode));
+  const graph = new CallGraph(module, facts, editor.importedFunctions, module.functions);
+  const callPolls = findCallPolls(graph, facts);
+  const unroller = new LoopUnroller(module.bytes, templates);
+
+  const pollHere = (body: BodyRewriter): void => {
+    const { writer } = body;
+    writer.raw(templates.test);
+    hints.unlikely(body);
+    writer.raw([op.if, 0x40]);
+    writer.raw(templates.callPoll);
+    writer.u8(op.end);
+  };
+  const entryPlan: BodyPlan = {
+    addedLocals: 0,
+    entry: (body) => {
+      counts.functionEntries++;
+      pollHere(body);
+    },
+  };
+  let nextLoop = 0;
+  let sites: readonly number[] = [];
+  let nextSite = 0;
+  editor.planBody = (bodyIndex) => {
+    nextLoop = 0;
+    nextSite = 0;
+    sites = bodyIndex < facts.length ? callPolls.sites(bodyIndex) : [];
+    return bodyIndex < facts.length && callPolls.atEntry(bodyIndex) ? entryPlan : noBodyPlan;
+  };
+  const pollSite = (body: BodyRewriter): void => {
+    if (sites[nextSite] !== body.cursor.start) return;
+    nextSite++;
+    counts.calls++;
+    body.seekBefore();
+    pollHere(body);
+  };
+  for (const opcode of callOpcodes) editor.before(opcode, pollSite);
+  editor.before(op.loop, (body) => {
+    const bodyFacts = facts[body.bodyIndex];
+    const loop = bodyFacts.loops[nextLoop++];
+    const copies = copiesOf(loop, bodyFacts);
+    if (copies === 0) {
+      counts.loops++;
+      body.seekAfter();
+      pollHere(body);
+    } else {
+      counts.leafLoops++;
+      body.seekReplace();
+      unroller.write(body.writer, loop, copies, () => hints.likely(body));
+      body.skipTo(loop.end);
+    }
+  });
+}
+
+/** Code that leaves the poll byte on the stack. */
+function loadPollByte(control: number, instruction: readonly number[], alignment: number): Uint8Array {
+  const writer = new ByteWriter(16);
+  writer.raw([op.i32Const, 0, ...instruction]);
+  if (control === 0) writer.u8(alignment);
+  else {
+    writer.u8(alignment | memoryIndexFlag);
+    writer.u32(control);
+  }
+  writer.u32(CONTROL_POLL_OFFSET);
+  return writer.written().slice();
+}
+
+function encodeCall(index: number): Uint8Array {
+  const writer = new ByteWriter(8);
+  writer.u8(op.call);
+  writer.u32(index);
+  return writer.written().slice();
+}
+
+/** Asks the kernel until it says to go on; suspends as long as it says so. */
+function pollFunction(
+  test: Uint8Array,
+  functions: { interrupt: number; suspend: number; die: number },
+): Uint8Array {
+  const writer = new ByteWriter();
+  const answer = 0;
+  writer.raw([1, 1, valueType.i32]);
+  writer.raw([op.loop, 0x40]);
+  writer.raw(encodeCall(functions.interrupt));
+  writer.raw([op.localTee, answer, op.i32Eqz, op.if, 0x40, op.return, op.end]);
+  writer.raw([op.localGet, answer, op.i32Const, interruptAnswer.suspend, op.i32Eq, op.if, 0x40]);
+  writer.raw(encodeCall(functions.suspend));
+  writer.raw(test);
+  writer.raw([op.branchIf, 1, op.return, op.end]);
+  writer.raw(encodeCall(functions.die));
+  writer.raw([op.unreachable, op.end, op.end]);
+  return writer.written().slice();
+}

@@ -1,0 +1,216 @@
+/**
+ * A program: a module that is instrumented, compiled and described. Programs are plain data, so that one core
+ * may compile a program and post it to others.
+ */
+import { MalformedModuleError, NoEntryPointError, UnsupportedModuleError } from "./errors.ts";
+import { instrument, instrumenterVersion } from "./instrument.ts";
+import { engineImport, engineNamespace, startExport } from "./passes/abi.ts";
+import { type CallPolicy, wasiCallPolicy } from "./passes/calls.ts";
+import { decodeModule } from "./wasm/decode.ts";
+import { functionTypeAt, type Module, type ValueType, valueType } from "./wasm/module.ts";
+
+/** A type that can pass between a program and the kernel; "reference" stands for all that is not a number. */
+export type ImportValueType = "i32" | "i64" | "f32" | "f64" | "v128" | "reference";
+
+/** A function that the program expects from the system. */
+export interface ProgramImport {
+  readonly module: string;
+  readonly name: string;
+  readonly params: readonly ImportValueType[];
+  readonly results: readonly ImportValueType[];
+}
+
+export interface ProgramMemory {
+  /** Pages of 64 KiB that the memory must have at the start. */
+  readonly initial: number;
+  /** Pages that it may grow to; the memory handed in must be shared and declare no more. */
+  readonly maximum: number;
+  /** Addresses have 64 bits. */
+  readonly wide: boolean;
+}
+
+export interface Program {
+  /** Content hash of the original file. */
+  readonly hash: string;
+  readonly module: WebAssembly.Module;
+  readonly imports: readonly ProgramImport[];
+  readonly memory: ProgramMemory | null;
+  /** The export that runs it: `_start` of a command, `_initialize` of a reactor, null if only a start function. */
+  readonly entry: string | null;
+  /** It has a start function, exported as `startExport`, to be run first. */
+  readonly hasStart: boolean;
+  /** It can be captured and moved. Not yet. */
+  readonly migratable: boolean;
+}
+
+/** Where instrumented modules survive the system. Entries may vanish; a damaged one must not be returned. */
+export interface ModuleStore {
+  get(key: string): Uint8Array | undefined;
+  put(key: string, bytes: Uint8Array): void;
+}
+
+export interface ProgramLoaderOptions {
+  /** A content hash in lower-case letters and digits; equal hashes are taken for equal files. */
+  hash(bytes: Uint8Array): string;
+  store?: ModuleStore;
+  /** Which imports are system calls. */
+  calls?: CallPolicy;
+}
+
+/** Loads programs and remembers them by content hash. One per core is enough; it holds no other state. */
+export class ProgramLoader {
+  private readonly options: ProgramLoaderOptions;
+  private readonly policy: CallPolicy;
+  private readonly policyKey: string;
+  private readonly programs = new Map<string, Program>();
+
+  constructor(options: ProgramLoaderOptions) {
+    this.options = options;
+    this.policy = options.calls ?? wasiCallPolicy;
+    const policyBytes = new TextEncoder().encode(JSON.stringify(this.policy));
+    this.policyKey = options.hash(policyBytes).slice(0, 8);
+  }
+
+  /**
+   * @param bytes a WebAssembly binary, as it came from its toolchain.
+   * @throws MalformedModuleError, UnsupportedModuleError, NoEntryPointError
+   */
+  load(bytes: Uint8Array): Program {
+    const hash = this.options.hash(bytes);
+    const known = this.programs.get(hash);
+    if (known !== undefined) return known;
+    const program = this.loadStored(hash) ?? this.loadFresh(hash, bytes);
+    this.programs.set(hash, program);
+    return program;
+  }
+
+  /** A program that another core has compiled. */
+  adopt(program: Program): void {
+    this.programs.set(program.hash, program);
+  }
+
+  /** The program with a content hash, if it is loaded. */
+  find(hash: string): Program | undefined {
+    return this.programs.get(hash);
+  }
+
+  /** Forgets a program; contexts that run it are not affected. */
+  forget(hash: string): void {
+    this.programs.delete(hash);
+  }
+
+  private storeKey(hash: string): string {
+    return `${instrumenterVersion}-${this.policyKey}-${hash}`;
+  }
+
+  private loadStored(hash: string): Program | undefined {
+    const stored = this.options.store?.get(this.storeKey(hash));
+    if (stored === undefined) return undefined;
+    try {
+      return describeProgram(hash, stored);
+    } catch {
+      // The store vouches for its entries, but making the module anew is always possible.
+      return undefined;
+    }
+  }
+
+  private loadFresh(hash: string, bytes: Uint8Array): Program {
+    const instrumented = instrument(validModule(bytes), { calls: this.policy }).bytes;
+    const program = describeProgram(hash, instrumented);
+    this.options.store?.put(this.storeKey(hash), instrumented);
+    return program;
+  }
+}
+
+/**
+ * Checks that the bytes are a valid module. The passes rely on it: a module that names things it does not have
+ * must not get at the things that instrumentation adds.
+ */
+function validModule(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  const own: Uint8Array<ArrayBuffer> =
+    bytes.buffer instanceof ArrayBuffer ? (bytes as Uint8Array<ArrayBuffer>) : new Uint8Array(bytes);
+  // Our own decoder first: it says what is wrong in our words.
+  decodeModule(own);
+  if (!WebAssembly.validate(own)) {
+    const message = compileMessage(own);
+    throw new MalformedModuleError(Number(/@\+(\d+)/.exec(message)?.[1] ?? 0), "a valid module", message);
+  }
+  return own;
+}
+
+function compileMessage(bytes: Uint8Array<ArrayBuffer>): string {
+  try {
+    new WebAssembly.Module(bytes);
+    return "an invalid one";
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+/** Compiles an instrumented module and reads off it what the kernel has to know. */
+function describeProgram(hash: string, bytes: Uint8Array): Program {
+  const module = decodeModule(bytes);
+  const functions = new Set<string>();
+  for (const entry of module.exports) if (entry.kind === "function") functions.add(entry.name);
+  const entry = functions.has("_start") ? "_start" : functions.has("_initialize") ? "_initialize" : null;
+  const hasStart = functions.has(startExport);
+  if (entry === null && !hasStart) throw new NoEntryPointError("_start");
+  return {
+    hash,
+    module: new WebAssembly.Module(bytes as Uint8Array<ArrayBuffer>),
+    imports: programImports(module),
+    memory: programMemory(module),
+    entry,
+    hasStart,
+    migratable: false,
+  };
+}
+
+function programImports(module: Module): ProgramImport[] {
+  const imports: ProgramImport[] = [];
+  for (const entry of module.imports) {
+    if (entry.module === engineNamespace) continue;
+    const { description } = entry;
+    if (description.kind !== "function") {
+      throw new UnsupportedModuleError(
+        `imported ${description.kind} ${entry.module}.${entry.name}`,
+        "a program can import functions and its memory",
+      );
+    }
+    const type = functionTypeAt(module, description.typeIndex);
+    imports.push({
+      module: entry.module,
+      name: entry.name,
+      params: (type?.params ?? []).map(importValueType),
+      results: (type?.results ?? []).map(importValueType),
+    });
+  }
+  return imports;
+}
+
+function programMemory(module: Module): ProgramMemory | null {
+  for (const { module: namespace, name, description } of module.imports) {
+    if (namespace !== engineNamespace || name !== engineImport.memory) continue;
+    if (description.kind !== "memory") continue;
+    const { minimum, maximum, wide } = description.memory;
+    return { initial: minimum, maximum: maximum ?? minimum, wide };
+  }
+  return null;
+}
+
+function importValueType(type: ValueType): ImportValueType {
+  switch (type) {
+    case valueType.i32:
+      return "i32";
+    case valueType.i64:
+      return "i64";
+    case valueType.f32:
+      return "f32";
+    case valueType.f64:
+      return "f64";
+    case valueType.v128:
+      return "v128";
+    default:
+      return "reference";
+  }
+}
