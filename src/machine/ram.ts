@@ -1,0 +1,51 @@
+/**
+ * The island's memory as kernel code moves bytes in and out of it: between the island and a caller's buffer, which
+ * is most often in the memory of the program that runs.
+ *
+ * Copies between two shared buffers are slow in JavaScript, and slower by far when they are not equally aligned.
+ * A program brings functions that copy between its memory and the island's at full speed, so buffers in the
+ * memory of the running program go through these, and only what others hand in is copied here.
+ */
+
+/** A program's memory with its own way to copy. */
+export interface UserMemory {
+  /** All of it; replaced when it grows. */
+  readonly bytes: Uint8Array;
+  /** Null when there is no memory. */
+  readonly copies: {
+    copyIn(ramOffset: number, address: number, length: number): void;
+    copyOut(address: number, ramOffset: number, length: number): void;
+  } | null;
+}
+
+const noUser: UserMemory = { bytes: new Uint8Array(0), copies: null };
+
+/** One for each core. All ranges must have been checked. */
+export class Ram {
+  /** All of the island's memory. */
+  readonly bytes: Uint8Array;
+  private user = noUser;
+
+  constructor(buffer: SharedArrayBuffer) {
+    this.bytes = new Uint8Array(buffer);
+  }
+
+  /** The program that runs from now on; nothing when none does. */
+  setUser(user: UserMemory | undefined): void {
+    this.user = user ?? noUser;
+  }
+
+  /** Copies bytes of a caller to the island's memory. */
+  copyIn(source: Uint8Array, offset: number, length: number, to: number): void {
+    const { bytes, copies } = this.user;
+    if (source === bytes && copies !== null) copies.copyIn(to, offset, length);
+    else this.bytes.set(source.subarray(offset, offset + length), to);
+  }
+
+  /** Copies bytes of the island's memory to a caller. */
+  copyOut(from: number, length: number, target: Uint8Array, offset: number): void {
+    const { bytes, copies } = this.user;
+    if (target === bytes && copies !== null) copies.copyOut(offset, from, length);
+    else target.set(this.bytes.subarray(from, from + length), offset);
+  }
+}
