@@ -1,0 +1,147 @@
+/**
+ * A kernel on one core: it boots, serves messages and interrupts, starts processes and ends them. A kernel
+ * that spans several cores is one of these objects on each, all with the same control block.
+ */
+
+import { type Core, interruptLine, type OperatorLog } from "../machine/machine.ts";
+import type { TypedMemory } from "../memory/index.ts";
+import type { Endpoint } from "../message/index.ts";
+import type { Areas } from "./areas.ts";
+import { errno } from "./errno.ts";
+import type { PageAllocator } from "./page-allocator.ts";
+import type { Personality } from "./personality.ts";
+import { ProcessTable } from "./processes.ts";
+import type { ProgramRunner } from "./program-runner.ts";
+import { bootKernel, spawn } from "./protocol.ts";
+import type { RunQueue } from "./run-queue.ts";
+import { Scheduler } from "./scheduler.ts";
+import { kernelState } from "./state.ts";
+import type { WaitService } from "./wait.ts";
+
+/** The parts that every image puts together before it makes a kernel. */
+export interface KernelFoundation {
+  readonly core: Core;
+  readonly memory: TypedMemory;
+  readonly areas: Areas;
+  readonly pages: PageAllocator;
+  readonly endpoint: Endpoint;
+  readonly queue: RunQueue;
+  readonly waits: WaitService;
+  /** Number that names this core as a holder of locks: core id + 1. */
+  readonly owner: number;
+  readonly log: OperatorLog;
+}
+
+/** What a new process is made from, besides the kernel and core it runs on. */
+export interface SpawnSpecification {
+  readonly parent: number;
+  readonly priority: number;
+  readonly detached: boolean;
+  readonly memoryLimitPages: number;
+  readonly name: string;
+  /** Pages that hold the argument block. */
+  readonly argumentOffset: number;
+  readonly argumentOrder: number;
+  /** Open files for descriptors 0, 1, …; from 3 on preopened directories. */
+  readonly files: readonly number[];
+}
+
+export class Kernel {
+  readonly id: number;
+  readonly table: ProcessTable;
+  private readonly parts: KernelFoundation;
+  private readonly personality: Personality;
+  private readonly scheduler: Scheduler;
+
+  constructor(
+    id: number,
+    parts: KernelFoundation,
+    personality: Personality,
+    makeRunner: (table: ProcessTable, scheduler: () => Scheduler) => ProgramRunner,
+  ) {
+    this.id = id;
+    this.parts = parts;
+    this.personality = personality;
+    this.table = new ProcessTable(parts.areas, parts.core, parts.queue, parts.waits, parts.owner);
+    const runner = makeRunner(this.table, () => this.scheduler);
+    this.scheduler = new Scheduler(parts.core, parts.areas, parts.queue, {
+      service: (lines) => this.service(lines),
+      begin: (thread) => runner.run(thread, this.scheduler),
+      enter: (thread) => runner.enter(thread),
+      dying: () => runner.dying(),
+    });
+    this.serveMessages();
+  }
+
+  /** Joins the system and runs until the core is told to halt. */
+  async run(bootedBy: number, started_ns: number): Promise<void> {
+    const { core, areas } = this.parts;
+    const { kernels, cores, system } = areas;
+    cores.setKernel(core.id, this.id);
+    cores.setDeaf(core.id, 0);
+    cores.setDeafQueue(core.id, this.allocateQueue());
+    if (kernels.addCoreCount(this.id, 1) === 0) {
+      kernels.setFirstCore(this.id, core.id);
+      kernels.setBootedBy(this.id, bootedBy);
+      system.addKernelCount(0, 1);
+    }
+    const now_ns = core.clock.monotonic_ns();
+    kernels.setBootTime_ns(this.id, now_ns);
+    kernels.setBootDuration_ns(this.id, now_ns - started_ns);
+    kernels.setState(this.id, kernelState.running);
+    cores.setOnline(core.id, 1);
+    kernels.notifyState(this.id);
+    cores.notifyOnline(core.id);
+    await this.scheduler.run();
+    cores.setOnline(core.id, 0);
+    areas.waitQueues.free(cores.deafQueue(core.id), this.parts.owner);
+    if (kernels.addCoreCount(this.id, -1) === 1) {
+      kernels.setState(this.id, kernelState.stopped);
+      system.addKernelCount(0, -1);
+    }
+  }
+
+  /** Starts a process on this core: its pid, or a negated errno. Takes over block and files in any case. */
+  spawn(specification: SpawnSpecification): number {
+    const slot = this.table.allocate({ ...specification, kernel: this.id, core: this.parts.core.id });
+    if (slot < 0) {
+      this.parts.pages.free(specification.argumentOffset, specification.argumentOrder);
+      this.personality.dropFiles(specification.files);
+      return slot;
+    }
+    const adopted = this.personality.adoptFiles(slot, specification.files);
+    if (adopted < 0) {
+      this.parts.pages.free(specification.argumentOffset, specification.argumentOrder);
+      this.table.abandon(slot);
+      return adopted;
+    }
+    this.table.launch(slot);
+    return this.parts.areas.processes.pid(slot);
+  }
+
+  /** Processor time that a thread of this core has used so far. */
+  cpuTime_ns(thread: number): number {
+    return this.scheduler.cpuTime_ns(thread);
+  }
+
+  private allocateQueue(): number {
+    const queue = this.parts.areas.waitQueues.allocate(this.parts.owner);
+    if (queue < 0) throw new Error(`kernel ${this.id}: no wait queue is left to boot with`);
+    return queue;
+  }
+
+  private serveMessages(): void {
+    const { endpoint, core } = this.parts;
+    endpoint.serve(spawn, (wanted) => {
+      const name = new TextDecoder().decode(wanted.name.subarray(0, wanted.nameLength));
+      const files = wanted.files.slice(0, wanted.fileCount);
+      return this.spawn({ ...wanted, name, files, detached: wanted.detached !== 0 });
+    });
+    endpoint.serve(bootKernel, (wanted) => (core.start(wanted.core, wanted.kernel) ? 0 : -errno.BUSY));
+  }
+
+  private service(lines: number): void {
+    if (lines & interruptLine.message) this.parts.endpoint.drain();
+    if (lines & interruptLine.halt) this.scheduler.halt();
+  }
+}

@@ -1,0 +1,40 @@
+/**
+ * Messages between kernels, and from the console to kernels.
+ *
+ * Spawn:  1. `spawn_request` to the core that is to run the process; the argument block and the open files are
+ *            in shared memory and change hands with the message.
+ *         2. `spawn_reply`: its status is the pid, or a negated errno; then the receiver has given block and files up. Only
+ *            when no reply comes at all (the core died) does the sender still own them.
+ * Boot:   1. `boot_request` to any running kernel: start a kernel on that core.
+ *         2. `boot_reply`: its status is 0 once the core was started, −BUSY when it is not off. The new kernel's control
+ *            block says when it runs.
+ * Terminal: `terminal_read_request` / `terminal_write_request` to the kernel that owns the terminal; the reply
+ *         carries the bytes read, or the number written; −AGAIN when it would have to wait.
+ */
+import { array, bytes, f64, i32, u8, u16, u32 } from "../memory/index.ts";
+import { request } from "../message/index.ts";
+
+/** Descriptors a new process can start with. */
+export const mostInitialFiles = 32;
+
+export const spawn = request(
+  "spawn",
+  {
+    parent: u32,
+    priority: u8,
+    detached: u8,
+    memoryLimitPages: u32,
+    name: bytes(63),
+    nameLength: u8,
+    argumentOffset: f64,
+    argumentOrder: u8,
+    fileCount: u16,
+    files: array(u32, mostInitialFiles),
+  },
+  {},
+);
+
+export const bootKernel = request("boot", { core: u32, kernel: u32 }, {});
+
+export const terminalRead = request("terminal_read", { length: u32 }, { result: i32 }, { tail: true });
+export const terminalWrite = request("terminal_write", {}, { result: i32 }, { tail: true });
