@@ -1,0 +1,133 @@
+/**
+ * What the WASI layer needs of the rest of the system: of the process it serves, of the file service, of
+ * sleeping and of the machine. The kernel and the services satisfy these interfaces; tests may use others.
+ */
+import type { Thread } from "../kernel/state.ts";
+import type { WaitService } from "../kernel/wait.ts";
+import type { Clock } from "../machine/machine.ts";
+import type { Accessor } from "../memory/index.ts";
+import type { DirectoryVisitor, Stat } from "../services/fs/filesystem.ts";
+
+/** The process whose system calls are served. The kernel's object for a running process is one. */
+export interface WasiProcess {
+  readonly slot: number;
+  readonly thread: number;
+  readonly pid: number;
+  /** The program's memory: a fixed-length view over shared memory, replaced when the memory grows. */
+  readonly bytes: Uint8Array;
+  /** Arguments and environment strings, without the NUL at their end. */
+  readonly arguments: readonly Uint8Array[];
+  readonly environment: readonly Uint8Array[];
+  /** Names of the preopened directories, by preopen index. */
+  readonly preopens: readonly string[];
+  /** A signal that ends the process is pending: calls that would block return DIED. */
+  dying(): boolean;
+  /** Records the exit code; the call then returns DIED. */
+  exit(code: number): void;
+  raise(signal: number): void;
+  /** The thread wants to go to the end of its run queue; the call then returns BLOCKED once. */
+  yield(): void;
+  /** A signal to this process or a child of it: zero, −PERM, −SRCH or −INVAL. */
+  signal(pid: number, signal: number): number;
+  /** Another program takes over when the call has returned DIED: an open file, which is handed over. */
+  exec(file: number, name: string, args: readonly Uint8Array[]): void;
+}
+
+/** Attributes of a file, and which file system it is on: inode numbers repeat from one to the next. */
+export interface DeviceStat extends Stat {
+  device: number;
+}
+
+/** How `openPath` is to open. One record is reused for every call: the file service does not keep it. */
+export interface OpenOptions {
+  followLast: boolean;
+  create: boolean;
+  exclusive: boolean;
+  directory: boolean;
+  truncate: boolean;
+  read: boolean;
+  write: boolean;
+  /** WASI fdflags for the new open file. */
+  flags: number;
+  /** Permission bits of a file that is created. */
+  mode: number;
+}
+
+/**
+ * The file service, as far as system calls use it. Results below zero are negated errnos; an operation that
+ * cannot go on now returns −AGAIN, whatever the file's flags. `services/fs/files.ts` is the real one.
+ */
+export interface FileService {
+  lookup(slot: number, fd: number, rights: number): number;
+  /** Takes over one reference of the file, unless it fails. */
+  install(slot: number, file: number, rights: number, inheriting: number): number;
+  closeDescriptor(slot: number, fd: number): number;
+  makePipe(): { reader: number; writer: number } | number;
+  renumber(slot: number, from: number, to: number): number;
+  rights(slot: number, fd: number): number;
+  inheriting(slot: number, fd: number): number;
+  setRights(slot: number, fd: number, rights: number, inheriting: number): number;
+  /** Index among the process's preopened directories; −BADF for other descriptors. */
+  preopenIndex(slot: number, fd: number): number;
+
+  /** One of `fileType`. */
+  fileType(file: number): number;
+  isTerminal(file: number): boolean;
+  flags(file: number): number;
+  setFlags(file: number, flags: number): number;
+  release(file: number): void;
+  openPath(directory: number, path: string, options: OpenOptions): number;
+
+  read(file: number, target: Uint8Array, offset: number, length: number): number;
+  write(file: number, source: Uint8Array, offset: number, length: number): number;
+  readAt(file: number, target: Uint8Array, offset: number, length: number, position: number): number;
+  writeAt(file: number, source: Uint8Array, offset: number, length: number, position: number): number;
+  /** `whence`: 0 from the start, 1 from the position, 2 from the end. */
+  seek(file: number, delta: number, whence: number): number;
+  tell(file: number): number;
+  truncate(file: number, size_bytes: number): number;
+  allocate(file: number, offset: number, length: number): number;
+  sync(file: number): number;
+
+  stat(file: number, into: DeviceStat): number;
+  statPath(directory: number, path: string, follow: boolean, into: DeviceStat): number;
+  setTimes(file: number, accessTime_ns: number, modificationTime_ns: number): number;
+  setTimesPath(
+    directory: number,
+    path: string,
+    follow: boolean,
+    accessTime_ns: number,
+    modificationTime_ns: number,
+  ): number;
+
+  setModePath(directory: number, path: string, follow: boolean, mode: number): number;
+
+  makeDirectory(directory: number, path: string, mode: number): number;
+  makeSymbolicLink(target: string, directory: number, path: string): number;
+  readSymbolicLink(directory: number, path: string): string | number;
+  link(fromDirectory: number, fromPath: string, follow: boolean, toDirectory: number, toPath: string): number;
+  rename(fromDirectory: number, fromPath: string, toDirectory: number, toPath: string): number;
+  unlink(directory: number, path: string): number;
+  removeDirectory(directory: number, path: string): number;
+  readDirectory(file: number, cookie: number, visit: DirectoryVisitor): number;
+
+  /** Bytes that can be read now (end of file and hang-up count as ready), or −AGAIN. */
+  pollRead(file: number): number;
+  pollWrite(file: number): number;
+  hangup(file: number): boolean;
+  /** Wait queue that a change of readiness wakes; 0 if the file never blocks. */
+  readQueue(file: number): number;
+  writeQueue(file: number): number;
+}
+
+/** What a system call needs besides its process; one per core, shared by all processes on it. */
+export interface WasiServices {
+  readonly files: FileService;
+  readonly waits: Pick<WaitService, "waitOn" | "waitDone">;
+  readonly threads: Accessor<typeof Thread.fields>;
+  readonly clock: Clock;
+  /** Fills with unpredictable (or seeded) bytes. */
+  random(target: Uint8Array): void;
+  /** Processor time that a thread has used. */
+  cpuTime_ns(thread: number): number;
+}

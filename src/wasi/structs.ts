@@ -1,0 +1,138 @@
+/**
+ * The structures that WASI programs pass by address, and the two versions of the interface.
+ *
+ * `wasi_unstable` (snapshot 0) and `wasi_snapshot_preview1` are one interface in two formats: they differ in
+ * the layout of `filestat` and `subscription` and in the values of `whence`. Each struct is declared as its C
+ * header has it; offsets come from the format of the program (32-bit: `ilp32`).
+ */
+import { array, type Format, struct, u8, u16, u32, u64, usize } from "../memory/index.ts";
+
+/** Format of every program that the engine loads so far: wasm32. */
+export const guestFormat: Format = "ilp32";
+
+/** A result of 32 bits: sizes, counts, descriptors. */
+export const Word = struct("Word", { value: u32 });
+/** A pointer-sized result: an element of `argv`. */
+export const Address = struct("Address", { value: usize });
+/** A result of 64 bits: times and file positions. */
+export const Quantity = struct("Quantity", { value: u64 });
+
+/** `iovec` and `ciovec`. */
+export const IoVector = struct("IoVector", { buffer: usize, size: usize });
+
+export const Prestat = struct("Prestat", { tag: u8, nameLength: usize });
+
+export const DescriptorStat = struct("DescriptorStat", {
+  fileType: u8,
+  flags: u16,
+  rights: u64,
+  inheriting: u64,
+});
+
+/** The fixed part of a directory entry; the name follows it without a NUL. */
+export const DirectoryEntry = struct("DirectoryEntry", {
+  next: u64,
+  inode: u64,
+  nameLength: u32,
+  fileType: u8,
+});
+
+const FileStatPreview1 = struct("FileStatPreview1", {
+  device: u64,
+  inode: u64,
+  fileType: u8,
+  linkCount: u64,
+  size: u64,
+  accessTime: u64,
+  modificationTime: u64,
+  changeTime: u64,
+});
+
+const FileStatSnapshot0 = struct("FileStatSnapshot0", {
+  device: u64,
+  inode: u64,
+  fileType: u8,
+  linkCount: u32,
+  size: u64,
+  accessTime: u64,
+  modificationTime: u64,
+  changeTime: u64,
+});
+
+/**
+ * A subscription is a union: `ClockSubscription…` and `DescriptorSubscription…` are its two readings. The
+ * second one's `rest` gives its part the size and alignment of the first one's.
+ */
+const ClockSubscriptionPreview1 = struct("ClockSubscriptionPreview1", {
+  userdata: u64,
+  tag: u8,
+  clock: struct("ClockPreview1", { id: u32, timeout: u64, precision: u64, flags: u16 }),
+});
+
+const DescriptorSubscriptionPreview1 = struct("DescriptorSubscriptionPreview1", {
+  userdata: u64,
+  tag: u8,
+  descriptor: struct("DescriptorPreview1", { number: u32, rest: array(u64, 3) }),
+});
+
+const ClockSubscriptionSnapshot0 = struct("ClockSubscriptionSnapshot0", {
+  userdata: u64,
+  tag: u8,
+  clock: struct("ClockSnapshot0", { identifier: u64, id: u32, timeout: u64, precision: u64, flags: u16 }),
+});
+
+const DescriptorSubscriptionSnapshot0 = struct("DescriptorSubscriptionSnapshot0", {
+  userdata: u64,
+  tag: u8,
+  descriptor: struct("DescriptorSnapshot0", { number: u32, rest: array(u64, 4) }),
+});
+
+export const PollEvent = struct("PollEvent", {
+  userdata: u64,
+  error: u16,
+  type: u8,
+  readiness: struct("Readiness", { bytes: u64, flags: u16 }),
+});
+
+/** Where `fd_seek` counts from, as the file service numbers it. */
+const fromStart = 0;
+const fromPosition = 1;
+const fromEnd = 2;
+
+/** What differs between the versions. `whence` maps the program's values to the file service's. */
+export const preview1 = {
+  name: "wasi_snapshot_preview1",
+  whence: [fromStart, fromPosition, fromEnd],
+  FileStat: FileStatPreview1,
+  ClockSubscription: ClockSubscriptionPreview1,
+  DescriptorSubscription: DescriptorSubscriptionPreview1,
+} as const;
+
+export const snapshot0 = {
+  name: "wasi_unstable",
+  whence: [fromPosition, fromEnd, fromStart],
+  FileStat: FileStatSnapshot0,
+  ClockSubscription: ClockSubscriptionSnapshot0,
+  DescriptorSubscription: DescriptorSubscriptionSnapshot0,
+} as const;
+
+export type WasiVersion = typeof preview1 | typeof snapshot0;
+
+export const clockId = { realtime: 0, monotonic: 1, processCpuTime: 2, threadCpuTime: 3 } as const;
+
+export const descriptorFlag = { append: 1, dsync: 2, nonblock: 4, rsync: 8, sync: 16 } as const;
+export const allDescriptorFlags = 31;
+
+export const openFlag = { create: 1, directory: 2, exclusive: 4, truncate: 8 } as const;
+export const allOpenFlags = 15;
+
+/** The one lookup flag. */
+export const followSymbolicLink = 1;
+
+export const timesFlag = { access: 1, accessNow: 2, modification: 4, modificationNow: 8 } as const;
+export const allTimesFlags = 15;
+
+export const eventType = { clock: 0, read: 1, write: 2 } as const;
+export const hangupFlag = 1;
+/** Subscription clock flag: the timeout is a time, not a duration. */
+export const absoluteTime = 1;
