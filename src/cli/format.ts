@@ -1,0 +1,93 @@
+/** How the command line shows kernels, processes and help. */
+import type { Archipelago } from "../system/archipelago.ts";
+
+/** What is printed after boot. */
+export function topology(system: Archipelago): string {
+  const kernels = system.kernels();
+  const cores = kernels.flatMap((kernel) => kernel.cores).length;
+  const lines = [`Archipelago: ${count(kernels.length, "kernel")} on ${count(cores, "core")} of one island`];
+  for (const kernel of kernels) {
+    const where = `core${kernel.cores.length > 1 ? "s" : ""} ${kernel.cores.join(", ")}`;
+    const boot = `booted in ${(kernel.bootDuration_ns / 1e6).toFixed(1)} ms`;
+    lines.push(`  kernel ${kernel.kernel}  ${where}  ${kernel.image}  ${kernel.state}, ${boot}`);
+  }
+  for (const mount of system.mounts()) {
+    lines.push(`  ${mount.path.padEnd(8)}  ${mount.type}${mount.readOnly ? ", read-only" : ""}`);
+  }
+  return `${lines.join("\n")}\n`;
+}
+
+export function kernelTable(system: Archipelago): string {
+  return table([
+    ["KERNEL", "STATE", "IMAGE", "CORES", "PROCESSES", "SWITCHES", "INTERRUPTS"],
+    ...system
+      .kernels()
+      .map((kernel) => [
+        String(kernel.kernel),
+        kernel.state,
+        kernel.image,
+        kernel.cores.join(","),
+        String(kernel.processes),
+        String(kernel.contextSwitches),
+        String(kernel.interrupts),
+      ]),
+  ]);
+}
+
+export function processTable(system: Archipelago): string {
+  return table([
+    ["PID", "KERNEL", "CORE", "STATE", "CPU_MS", "MEMORY_KIB", "COMMAND"],
+    ...system
+      .processes()
+      .map((process) => [
+        String(process.pid),
+        String(process.kernel),
+        String(process.core),
+        process.state,
+        (process.cpuTime_ns / 1e6).toFixed(1),
+        String(process.memory_bytes / 1024),
+        process.name,
+      ]),
+  ]);
+}
+
+export function helpText(system: Archipelago): string {
+  return `PROGRAM [ARGUMENTS…]        run a program; @N before it names the kernel
+A | B | C                   connect programs by pipes, on any kernels
+ps                          all processes, whatever kernel they run on
+kernels                     all kernels
+stop KERNEL, boot KERNEL    stop a kernel (its processes end), boot it again
+kill PID [SIGNAL]           end a process
+exit                        shut down
+
+Programs: ${wrap(system.programNames().join(" "), 78)}
+A program is also a path in the system, or a .wasm file on the host.
+`;
+}
+
+function table(rows: readonly (readonly string[])[]): string {
+  const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
+  return rows
+    .map(
+      (row) =>
+        `${row
+          .map((cell, column) => cell.padEnd(widths[column]))
+          .join("  ")
+          .trimEnd()}\n`,
+    )
+    .join("");
+}
+
+function wrap(text: string, width: number): string {
+  const lines: string[] = [""];
+  for (const word of text.split(" ")) {
+    const last = lines[lines.length - 1];
+    if (last.length + word.length + 1 > width) lines.push(word);
+    else lines[lines.length - 1] = last === "" ? word : `${last} ${word}`;
+  }
+  return lines.join("\n  ");
+}
+
+function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? "" : "s"}`;
+}

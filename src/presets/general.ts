@@ -1,0 +1,102 @@
+/**
+ * The general kernel image, and the code that a core runs when it is started: builds the services, mounts the
+ * name space if it is the first, boots the kernel, and runs it until it halts.
+ */
+import { ProgramLoader } from "../engine/index.ts";
+import { errno, errnoName } from "../kernel/errno.ts";
+import { Kernel } from "../kernel/kernel.ts";
+import { ProgramRunner } from "../kernel/program-runner.ts";
+import { kernelState } from "../kernel/state.ts";
+import { contentHash } from "../machine/host/content-hash.ts";
+import type { HostCore } from "../machine/host/host-core.ts";
+import { HostModuleStore } from "../machine/host/module-store.ts";
+import type { OperatorLog } from "../machine/machine.ts";
+import { consoleCoreOf, primaryCore, type SystemConfiguration } from "./configuration.ts";
+import { GeneralPersonality } from "./general-personality.ts";
+import { attachServices, createServices, type ServiceParts, type Services } from "./services.ts";
+
+/** Directories of a fresh root that programs and mounts expect. */
+const rootDirectories = ["bin", "dev", "etc", "home", "proc", "tmp", "usr", "var"];
+
+/** Runs kernel `kernel` on a core until it halts. The machine calls it when the core is started. */
+export async function bootKernel(
+  core: HostCore,
+  kernel: number,
+  bootedBy: number,
+  given: unknown,
+): Promise<void> {
+  const started_ns = core.clock.monotonic_ns();
+  const configuration = given as SystemConfiguration;
+  const log: OperatorLog = (line) => core.log(line);
+  const parts: ServiceParts = { core, configuration, log };
+  const first = core.id === primaryCore && bootedBy === consoleCoreOf(configuration);
+  const services = first ? createServices(parts) : attachServices(parts);
+  if (first) mountNameSpace(services, configuration);
+  services.areas.kernels.setImage(kernel, new TextEncoder().encode(configuration.image));
+  services.areas.kernels.compareExchangeState(kernel, kernelState.absent, kernelState.booting);
+  const personality = new GeneralPersonality(services, core);
+  const running = makeKernel(kernel, parts, services, personality);
+  if (first) {
+    // The primary kernel boots all others; any kernel can be asked to boot one later.
+    for (const [other, otherKernel] of configuration.kernelOfCore.entries()) {
+      if (other !== core.id) core.start(other, otherKernel);
+    }
+  }
+  core.announce();
+  await running.run(bootedBy, started_ns);
+  personality.close();
+  services.close();
+}
+
+function makeKernel(
+  kernel: number,
+  parts: ServiceParts,
+  services: Services,
+  personality: GeneralPersonality,
+): Kernel {
+  const { core, configuration, log } = parts;
+  const loader = new ProgramLoader({
+    hash: contentHash,
+    store:
+      configuration.cacheDirectory === null ? undefined : new HostModuleStore(configuration.cacheDirectory),
+  });
+  const foundation = { ...services, core, log };
+  const running: Kernel = new Kernel(
+    kernel,
+    foundation,
+    personality,
+    (table, scheduler) => new ProgramRunner({ ...foundation, personality, loader, table }, scheduler),
+  );
+  personality.cpuTime_ns = (thread) => running.cpuTime_ns(thread);
+  return running;
+}
+
+/** Mounts everything under "/". @throws Error naming the mount that failed: the system does not boot. */
+function mountNameSpace(services: Services, configuration: SystemConfiguration): void {
+  const { mounts, files } = services;
+  require("/", mounts.mountExt2("/", 0, false));
+  const rootMount = mounts.root();
+  const root = files.openDirectory(rootMount, mounts.fileSystem(rootMount).rootInode);
+  for (const directory of rootDirectories) makeDirectory(services, root, directory);
+  require("/dev", mounts.mountDevice("/dev"));
+  require("/proc", mounts.mountProcess("/proc"));
+  require("/bin", mounts.mountPrograms("/bin"));
+  for (const [instance, mount] of configuration.mounts.entries()) {
+    let path = "";
+    for (const part of mount.path.split("/").filter((name) => name !== "")) {
+      path += path === "" ? part : `/${part}`;
+      makeDirectory(services, root, path);
+    }
+    require(mount.path, mounts.mountHost(mount.path, instance, mount.readOnly));
+  }
+  files.release(root);
+}
+
+function makeDirectory({ files }: Services, root: number, path: string): void {
+  const result = files.makeDirectory(root, path, 0o755);
+  if (result < 0 && result !== -errno.EXIST && result !== -errno.ROFS) require(`/${path}`, result);
+}
+
+function require(path: string, result: number): void {
+  if (result < 0) throw new Error(`cannot mount ${path}: ${errnoName(result)}`);
+}

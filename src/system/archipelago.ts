@@ -1,0 +1,469 @@
+/**
+ * A running system, for the code that booted it: start, list and end processes, read and write files, look
+ * at kernels, shut down. Every method may be called at any time until `shutdown`.
+ */
+import { argumentBlock_bytes_max, encodeArguments } from "../kernel/argument-block.ts";
+import { errno } from "../kernel/errno.ts";
+import { orderFor } from "../kernel/page-allocator.ts";
+import type { ProcessStatus } from "../kernel/processes.ts";
+import { text } from "../kernel/processes.ts";
+import { bootKernel, mostInitialFiles, spawn } from "../kernel/protocol.ts";
+import { kernelState, limits, openFileKind } from "../kernel/state.ts";
+import type { HostMachine } from "../machine/host/host-machine.ts";
+import { primaryCore, type SystemConfiguration } from "../presets/configuration.ts";
+import { recoverFrom, unlistedThreads } from "../presets/recovery.ts";
+import type { Services } from "../presets/services.ts";
+import type { ConsoleCore } from "./console-core.ts";
+import { SystemError, succeed } from "./errors.ts";
+import { FileAccess } from "./file-access.ts";
+import type { PipeEnd, SpawnOptions, StandardStream } from "./options.ts";
+import { type PipeStream, readableFrom, writableTo } from "./pipe-streams.ts";
+import { type ExitStatus, Process, type ProcessServices, type ProcessStreams } from "./process.ts";
+import type { ProgramDirectory, ProgramStep } from "./program-directory.ts";
+import { saveRoot } from "./save-root.ts";
+import { SystemTerminal } from "./terminal.ts";
+import { type SystemUsage, usageOf } from "./usage.ts";
+
+/** One kernel, as `kernels()` shows it. */
+export interface KernelStatus {
+  readonly kernel: number;
+  readonly state: "absent" | "booting" | "running" | "stopped" | "dead";
+  readonly image: string;
+  readonly cores: readonly number[];
+  readonly bootDuration_ns: number;
+  readonly processes: number;
+  readonly contextSwitches: number;
+  readonly interrupts: number;
+}
+
+/** Everything a program wrote, and how it ended. */
+export interface RunResult extends ExitStatus {
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+const defaultPriority = 2;
+/** A core that makes a thread ready has queued it long before this. */
+const settlingTime_ms = 500;
+/** How long killed processes may take to end before their kernel is stopped anyway. */
+const endTimeout_ns = 1e9;
+const defaultEnvironment = { PATH: "/bin", HOME: "/home", USER: "root", PWD: "/" };
+const kernelStateNames = ["absent", "booting", "running", "stopped", "dead"] as const;
+
+export class Archipelago implements AsyncDisposable {
+  /** Files of the system, as a program with the whole tree would see them. */
+  readonly files: FileAccess;
+  /** The system's terminal. */
+  readonly terminal: SystemTerminal;
+  private readonly machine: HostMachine;
+  private readonly services: Services;
+  private readonly console: ConsoleCore;
+  private readonly configuration: SystemConfiguration;
+  private readonly programs: ProgramDirectory;
+  private readonly processMemory_pages: number;
+  /** Ends of pipes that processes were started with: nobody else can have them. */
+  private readonly pipeEndsGiven = new WeakSet<PipeEnd>();
+  private ending: Promise<void> | undefined;
+
+  /** @internal Use `boot`. */
+  constructor(parts: {
+    machine: HostMachine;
+    services: Services;
+    console: ConsoleCore;
+    configuration: SystemConfiguration;
+    programs: ProgramDirectory;
+    processMemory_pages: number;
+  }) {
+    this.machine = parts.machine;
+    this.services = parts.services;
+    this.console = parts.console;
+    this.configuration = parts.configuration;
+    this.programs = parts.programs;
+    this.processMemory_pages = parts.processMemory_pages;
+    this.files = new FileAccess(parts.services);
+    this.terminal = new SystemTerminal(parts.services.terminal, parts.console);
+  }
+
+  /** Name of the preset it was booted with. */
+  get preset(): string {
+    return this.configuration.preset;
+  }
+
+  /** Names of the programs that can be started without a path. */
+  programNames(): string[] {
+    return this.programs.names();
+  }
+
+  /**
+   * Starts a program: a name from `programNames()` or an absolute path of a WASI binary in the system.
+   *
+   * A program that does not exist or is no program ends at once with exit code 127 or 126, as in a shell.
+   * @throws SystemError EAGAIN when the process table is full; ENOENT for a directory that is not there.
+   */
+  async spawn(program: string, args: readonly string[] = [], options: SpawnOptions = {}): Promise<Process> {
+    this.requireRunning();
+    const { stdin = "pipe", stdout = "pipe", stderr = "pipe" } = options;
+    const given = new InitialFiles(this.processServices(), this.files);
+    given.takeOver([stdin, stdout, stderr], this.pipeEndsGiven);
+    try {
+      const { directories: chosen, workingDirectory = "/" } = options;
+      const context = {
+        stdinIsTerminal: stdin === "terminal",
+        workingDirectory: chosen === undefined ? workingDirectory : undefined,
+      };
+      const steps = this.programs.prepare(program, args, context, this.files);
+      given.connect(stdin, "read");
+      given.connect(stdout, "write");
+      given.connect(stderr, "write");
+      const directories = Object.entries(chosen ?? defaultDirectories(workingDirectory));
+      for (const [name, path] of directories) given.preopen(name, this.files.openDirectory(path));
+      const core = this.chooseCore(options.kernel);
+      const start = (step: ProgramStep) => this.requestSpawn(core, step, given, options);
+      const process = await Process.start(steps, start, this.processServices(), given.takeStreams());
+      // A compiler's next process needs them again; otherwise an end of file must not wait for us.
+      if (steps.length === 1) given.release();
+      return process;
+    } catch (error) {
+      given.finish();
+      throw error;
+    }
+  }
+
+  /** Starts a program, feeds it `input`, and collects everything it writes until it ends. */
+  async run(
+    program: string,
+    args: readonly string[] = [],
+    options: Omit<SpawnOptions, "stdin" | "stdout" | "stderr"> & {
+      readonly input?: string | Uint8Array;
+    } = {},
+  ): Promise<RunResult> {
+    const process = await this.spawn(program, args, options);
+    const [stdout, stderr, status] = await Promise.all([
+      collectText(process.stdout),
+      collectText(process.stderr),
+      process.wait(),
+      feed(process.stdin, options.input),
+    ]);
+    return { ...status, stdout, stderr };
+  }
+
+  /** A pipe inside the system: give its ends to two processes. */
+  pipe(): { readonly read: PipeEnd; readonly write: PipeEnd } {
+    const pipe = this.services.files.makePipe();
+    if (typeof pipe === "number") throw new SystemError(pipe, "pipe");
+    return { read: { file: pipe.reader }, write: { file: pipe.writer } };
+  }
+
+  /** Every process of the system, whatever kernel it runs on. */
+  processes(): ProcessStatus[] {
+    return this.services.table.list();
+  }
+
+  /** Sends a signal to any process. @throws SystemError ESRCH, EINVAL. */
+  kill(pid: number, signal = 15): void {
+    succeed(this.services.table.kill(pid, signal), `kill ${pid}`);
+  }
+
+  kernels(): KernelStatus[] {
+    const { kernels, cores } = this.services.areas;
+    const found: KernelStatus[] = [];
+    const count = Math.max(...this.configuration.kernelOfCore) + 1;
+    for (let kernel = 0; kernel < count; kernel++) {
+      const own = this.configuration.kernelOfCore.flatMap((of, core) => (of === kernel ? [core] : []));
+      found.push({
+        kernel,
+        state: kernelStateNames[kernels.state(kernel)],
+        image: text(kernels.image(kernel)),
+        cores: own,
+        bootDuration_ns: kernels.bootDuration_ns(kernel),
+        processes: own.reduce((sum, core) => sum + cores.load(core), 0),
+        contextSwitches: own.reduce((sum, core) => sum + cores.contextSwitches(core), 0),
+        interrupts: own.reduce((sum, core) => sum + cores.interrupts(core), 0),
+      });
+    }
+    return found;
+  }
+
+  /** What the system has in use: processes, open files, pipes, pages, room on the root file system. */
+  usage(): SystemUsage {
+    return usageOf(this.services);
+  }
+
+  /**
+   * Writes the root file system as an ext2 image to a host file, which `boot({ root })` takes. Meant for a
+   * system whose programs do not write at the moment.
+   */
+  saveRoot(path: string): void {
+    this.requireRunning();
+    saveRoot(this.services, path);
+  }
+
+  /** Every mounted file system. */
+  mounts(): { readonly path: string; readonly type: string; readonly readOnly: boolean }[] {
+    return this.services.mounts.list().map(({ path, type, readOnly }) => ({ path, type, readOnly }));
+  }
+
+  /** Boots a kernel on its cores, asked of any running kernel. Resolves when it runs. */
+  async bootKernel(kernel: number): Promise<void> {
+    this.requireRunning();
+    const { endpoint, areas } = this.services;
+    const by = this.onlineCores()[0];
+    for (const [core, of] of this.configuration.kernelOfCore.entries()) {
+      if (of !== kernel || areas.cores.online(core) !== 0) continue;
+      const reply = await endpoint.request(by, bootKernel, { core, kernel });
+      succeed(reply.status, `boot kernel ${kernel} on core ${core}`);
+    }
+    while (areas.kernels.state(kernel) !== kernelState.running) {
+      await areas.kernels.waitAsyncState(kernel, areas.kernels.state(kernel), 100);
+    }
+  }
+
+  /**
+   * Stops a kernel: its processes are ended, its cores can be booted again with `bootKernel`.
+   * @throws Error for the kernel that owns the terminal, and for one that does not stop in time.
+   */
+  async stopKernel(kernel: number): Promise<void> {
+    this.requireRunning();
+    const cores = this.onlineCores().filter((core) => this.configuration.kernelOfCore[core] === kernel);
+    if (cores.length === 0) throw new RangeError(`kernel ${kernel} is not running`);
+    if (cores.includes(primaryCore))
+      throw new Error(`kernel ${kernel} owns the terminal and cannot be stopped alone`);
+    await this.endProcesses((process) => process.kernel === kernel);
+    if (!(await this.machine.halt(cores))) throw new Error(`kernel ${kernel} did not stop in time`);
+  }
+
+  /** @internal The machine lost a core: its kernel's part of the system is cleaned up, its processes end. */
+  coreFailed(core: number): void {
+    if (this.ending !== undefined) return;
+    recoverFrom(this.services, this.machine.console, core);
+    // Threads that the core was just waking: those that nobody queues for a while, nobody will.
+    const suspects = unlistedThreads(this.services);
+    setTimeout(() => {
+      if (this.ending !== undefined) return;
+      for (const thread of unlistedThreads(this.services)) {
+        if (suspects.has(thread)) this.services.queue.enqueue(thread);
+      }
+    }, settlingTime_ms);
+  }
+
+  /** Writes everything to the root image, stops all kernels and ends the machine. Processes are ended. */
+  shutdown(): Promise<void> {
+    this.ending ??= this.end();
+    return this.ending;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.shutdown();
+  }
+
+  private async end(): Promise<void> {
+    this.services.areas.system.setShutdown(0, 1);
+    await this.endProcesses(() => true);
+    await this.machine.halt(this.onlineCores());
+    this.services.unmount();
+    this.console.stop();
+    await this.machine.stop();
+    this.services.close();
+  }
+
+  /** Kills the processes that are chosen and waits, not for long, until they have ended. */
+  private async endProcesses(chosen: (process: ProcessStatus) => boolean): Promise<void> {
+    const remaining = () =>
+      this.processes().filter((process) => process.state !== "zombie" && chosen(process));
+    for (const process of remaining()) this.services.table.kill(process.pid, 9);
+    const deadline_ns = this.machine.console.clock.monotonic_ns() + endTimeout_ns;
+    while (remaining().length > 0 && this.machine.console.clock.monotonic_ns() < deadline_ns) {
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+  }
+
+  private requireRunning(): void {
+    if (this.ending !== undefined) throw new Error("this system was shut down");
+  }
+
+  private onlineCores(): number[] {
+    const { cores } = this.services.areas;
+    return this.configuration.kernelOfCore.map((_, core) => core).filter((core) => cores.online(core) !== 0);
+  }
+
+  /** The least loaded online core, of a given kernel if one is named. */
+  private chooseCore(kernel: number | undefined): number {
+    const { cores } = this.services.areas;
+    const candidates = this.onlineCores().filter(
+      (core) => kernel === undefined || this.configuration.kernelOfCore[core] === kernel,
+    );
+    if (candidates.length === 0) {
+      throw new RangeError(kernel === undefined ? "no kernel is running" : `kernel ${kernel} is not running`);
+    }
+    return candidates.reduce((best, core) => (cores.load(core) < cores.load(best) ? core : best));
+  }
+
+  /** Asks the kernel of a core to start a process; it gets references of its own to the open files. */
+  private async requestSpawn(
+    core: number,
+    step: ProgramStep,
+    given: InitialFiles,
+    options: SpawnOptions,
+  ): Promise<number> {
+    const { pages, memory, endpoint, files } = this.services;
+    const priority = options.priority ?? defaultPriority;
+    if (!Number.isInteger(priority) || priority < 0 || priority >= limits.priorities) {
+      throw new RangeError(`priority ${priority} is not one of 0 to ${limits.priorities - 1}`);
+    }
+    const { memory_bytes = Infinity } = options;
+    if (!(memory_bytes >= 0)) throw new RangeError(`memory_bytes: ${memory_bytes} is not a number of bytes`);
+    if (given.files.length > mostInitialFiles)
+      throw new RangeError(`too many directories: ${given.preopens.length}`);
+    const variables = Object.entries({ ...defaultEnvironment, ...step.environment, ...options.environment });
+    const block = encodeArguments({
+      program: step.path,
+      arguments: step.arguments,
+      environment: variables.map(([name, value]) => `${name}=${value}`),
+      preopens: given.preopens,
+    });
+    const commandLine = step.arguments.join(" ");
+    if (block.length > argumentBlock_bytes_max) {
+      throw new SystemError(-errno.TOOBIG, `${commandLine.slice(0, 60)}: ${block.length} bytes of arguments`);
+    }
+    const order = orderFor(block.length);
+    const offset = pages.allocate(order);
+    if (offset < 0)
+      throw new SystemError(-errno.NOMEM, `${commandLine.slice(0, 60)}: no pages for its arguments`);
+    memory.bytes.set(block, offset);
+    for (const file of given.files) files.retain(file);
+    const name = new Uint8Array(63);
+    const nameLength = new TextEncoder().encodeInto(commandLine, name).written;
+    const reply = await endpoint.request(core, spawn, {
+      parent: 0,
+      priority,
+      detached: 0,
+      memoryLimitPages: Math.min(this.processMemory_pages, Math.floor(memory_bytes / 65_536)),
+      name,
+      nameLength,
+      argumentOffset: offset,
+      argumentOrder: order,
+      fileCount: given.files.length,
+      files: Array.from({ length: mostInitialFiles }, (_, descriptor) => given.files[descriptor] ?? 0),
+    });
+    return succeed(reply.status, commandLine.slice(0, 60));
+  }
+
+  private processServices(): ProcessServices {
+    const { areas, table, files } = this.services;
+    return { areas, table, files, console: this.console };
+  }
+}
+
+function defaultDirectories(workingDirectory: string): Record<string, string> {
+  // Older C libraries look relative paths up in "."; newer ones take the last directory that fits, "/".
+  return { ".": workingDirectory, "/": "/" };
+}
+
+/** The open files a process will start with, and this side's streams to them. */
+class InitialFiles {
+  readonly files: number[] = [];
+  readonly preopens: string[] = [];
+  private readonly services: ProcessServices;
+  private readonly access: FileAccess;
+  /** Ends of pipes that the caller handed over. */
+  private readonly ends: number[] = [];
+  private stdin: PipeStream<WritableStream<Uint8Array>> | null = null;
+  /** Standard output and standard error. */
+  private readonly outputs: (PipeStream<ReadableStream<Uint8Array>> | null)[] = [];
+
+  constructor(services: ProcessServices, access: FileAccess) {
+    this.services = services;
+    this.access = access;
+  }
+
+  /**
+   * Takes the ends of pipes among the standard streams from the caller, whatever happens next.
+   * @throws RangeError when one of them was given to a process before.
+   */
+  takeOver(streams: readonly StandardStream[], givenBefore: WeakSet<PipeEnd>): void {
+    const ends = [...new Set(streams.filter((stream) => typeof stream === "object"))];
+    if (ends.some((end) => givenBefore.has(end))) {
+      throw new RangeError("this end of a pipe was given to a process before; every process needs its own");
+    }
+    for (const end of ends) {
+      givenBefore.add(end);
+      this.ends.push(end.file);
+    }
+  }
+
+  connect(what: StandardStream, direction: "read" | "write"): void {
+    const { files } = this.services;
+    let output: PipeStream<ReadableStream<Uint8Array>> | null = null;
+    if (typeof what === "object") {
+      if (
+        files.kind(what.file) !== (direction === "read" ? openFileKind.pipeReader : openFileKind.pipeWriter)
+      ) {
+        throw new RangeError(`a process cannot ${direction} this end of a pipe; it needs the other one`);
+      }
+      files.retain(what.file);
+      this.files.push(what.file);
+    } else if (what === "pipe") {
+      const pipe = files.makePipe();
+      if (typeof pipe === "number") throw new SystemError(pipe, "pipe");
+      this.files.push(direction === "read" ? pipe.reader : pipe.writer);
+      if (direction === "read") this.stdin = writableTo(pipe.writer, this.services);
+      else output = readableFrom(pipe.reader, this.services);
+    } else {
+      const path = what === "null" ? "/dev/null" : "/dev/tty";
+      this.files.push(this.access.open(path, { write: direction === "write", read: direction === "read" }));
+    }
+    if (direction === "write") this.outputs.push(output);
+  }
+
+  /** A directory that the process may use under a name. */
+  preopen(name: string, file: number): void {
+    this.preopens.push(name);
+    this.files.push(file);
+  }
+
+  /** The caller's streams; `finish` gives up everything that is still held. */
+  takeStreams(): ProcessStreams {
+    const [stdout, stderr] = this.outputs;
+    return {
+      stdin: this.stdin?.stream ?? null,
+      stdout: stdout?.stream ?? null,
+      stderr: stderr?.stream ?? null,
+      finish: () => this.finish(),
+    };
+  }
+
+  /** Gives up this side's references to the process's files, once: the processes have their own. */
+  release(): void {
+    for (const file of this.files.splice(0)) this.services.files.release(file);
+    for (const file of this.ends.splice(0)) this.services.files.release(file);
+  }
+
+  /** Gives up everything, this side's ends of pipes included: nothing was started, or all of it has ended. */
+  finish(): void {
+    this.release();
+    for (const stream of [this.stdin, ...this.outputs]) stream?.finish();
+  }
+}
+
+async function collectText(stream: ReadableStream<Uint8Array> | null): Promise<string> {
+  if (stream === null) return "";
+  const decoder = new TextDecoder();
+  let collected = "";
+  for await (const chunk of stream) collected += decoder.decode(chunk, { stream: true });
+  return collected + decoder.decode();
+}
+
+async function feed(
+  stream: WritableStream<Uint8Array> | null,
+  input: string | Uint8Array = "",
+): Promise<void> {
+  if (stream === null) return;
+  const writer = stream.getWriter();
+  try {
+    if (input.length > 0)
+      await writer.write(typeof input === "string" ? new TextEncoder().encode(input) : input);
+    await writer.close();
+  } catch {
+    // The program ended without reading everything, as `head` does.
+  }
+}

@@ -1,0 +1,69 @@
+/** What a system is booted with, and what a process is started with. */
+
+/** A host directory that programs see. */
+export interface HostMount {
+  /** Path of the directory on the host. */
+  readonly directory: string;
+  readonly readOnly?: boolean;
+}
+
+export interface BootOptions {
+  /** How the cores are divided into kernels; see `presets/`. */
+  readonly preset?: string;
+  /** Cores that run kernels: one per processor of this computer, and at least two, unless given. */
+  readonly cores?: number;
+  /** Cores that each kernel spans. The preset's value, usually 1, unless given. */
+  readonly coresPerKernel?: number;
+  /** Path of an ext2 image used as the root file system and written back. A fresh ramdisk unless given. */
+  readonly root?: string;
+  /** Size of the ramdisk. */
+  readonly rootSize_bytes?: number;
+  /** Memory for pipes and arguments. */
+  readonly pageMemory_bytes?: number;
+  /** Most memory one program may use. */
+  readonly processMemory_bytes?: number;
+  /** Host directories by the absolute path where programs see them: `{ "/work": { directory: "." } }`. */
+  readonly mounts?: Readonly<Record<string, HostMount | string>>;
+  /** Programs by name, as paths of `.wasm` files, besides those of the catalogue. */
+  readonly programs?: Readonly<Record<string, string>>;
+  /** Directory for instrumented programs; `false` keeps them in memory only. */
+  readonly cacheDirectory?: string | false;
+  /** Receives lines about failures of kernels; standard error unless given. */
+  readonly log?: (line: string) => void;
+}
+
+/** What standard input, output or error of a process is connected to. */
+export type StandardStream =
+  /** A pipe whose other end is a web stream of the `Process`. */
+  | "pipe"
+  /** The system's terminal, `/dev/tty`. */
+  | "terminal"
+  /** Nothing: `/dev/null`. */
+  | "null"
+  /**
+   * One end of `Archipelago.pipe()`, to connect processes to each other. It is handed over: to one process, and
+   * also when that cannot be started.
+   */
+  | PipeEnd;
+
+/** An end of a pipe inside the system. */
+export interface PipeEnd {
+  /** Open file number in the system. */
+  readonly file: number;
+}
+
+export interface SpawnOptions {
+  /** The kernel to run on; the least loaded one unless given. */
+  readonly kernel?: number;
+  readonly environment?: Readonly<Record<string, string>>;
+  /** Directories the program may use, by the name it sees: `{ "/": "/" }` (the whole tree) unless given. */
+  readonly directories?: Readonly<Record<string, string>>;
+  /** What relative paths of programs with older C libraries start from. */
+  readonly workingDirectory?: string;
+  readonly stdin?: StandardStream;
+  readonly stdout?: StandardStream;
+  readonly stderr?: StandardStream;
+  /** 0 (most urgent) to 3. */
+  readonly priority?: number;
+  readonly memory_bytes?: number;
+}
