@@ -1,0 +1,2 @@
+/* The smallest program: what starting and ending a process costs. */
+int main(void) { return 0; }
