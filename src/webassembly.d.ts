@@ -38,7 +38,7 @@ declare namespace WebAssembly {
     readonly exports: Record<string, ExportValue>;
   }
   type ExportFunction = (...values: (number | bigint)[]) => unknown;
-  type ExportValue = ExportFunction | Memory | Table | Global;
+  type ExportValue = ExportFunction | Memory | Table | Global | Tag;
 
   class Memory {
     constructor(descriptor: { initial: number; maximum?: number; shared?: boolean });
@@ -68,5 +68,10 @@ declare namespace WebAssembly {
   class CompileError extends Error {}
   class LinkError extends Error {}
   class RuntimeError extends Error {}
-  class Exception extends Error {}
+  class Tag {
+    constructor(type: { parameters: ValueType[] });
+  }
+  class Exception extends Error {
+    is(tag: Tag): boolean;
+  }
 }

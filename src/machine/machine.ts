@@ -92,6 +92,14 @@ export interface Core {
   /** Says that the kernel on this core has booted. */
   announce(): void;
   power(core: number): number;
+  /**
+   * Sends an object that has no place in the island's memory, such as a program's memory or a compiled module, to
+   * another core, which gets a structured clone. The receiver is told by a message; it then finds the object with
+   * `collect`.
+   */
+  post(core: number, object: unknown): void;
+  /** The next object that a core has posted to this one, in their order; undefined when there is none. */
+  collect(from: number): unknown;
 }
 
 /** A diagnostic line for the operator: kernel panics and boot failures. */

@@ -6,7 +6,7 @@
  *
  * Lock words are always in the byte order of the machine, whatever the area's format.
  *
- * The uncontended paths (one compare-and-swap to acquire, one load and one exchange to release) are
+ * The uncontended paths (one compare-and-swap to acquire, one load and one more to release) are
  * inlined in generated accessors; what lives here is everything else.
  */
 import { LockError } from "./errors.ts";
@@ -74,7 +74,10 @@ export function tryAcquireLock(cells: LockCells, index: number, owner: number, w
   return false;
 }
 
-/** Releases a lock and wakes one sleeper. `owner` must be its holder; a survivor passes a dead holder's number. */
+/**
+ * Releases a lock and wakes one sleeper. `owner` must be its holder; a survivor passes a dead holder's number.
+ * Of several survivors that do, one succeeds; the others get the LockError of a lock that `owner` does not hold.
+ */
 export function releaseLock(
   cells: LockCells,
   index: number,
@@ -83,13 +86,19 @@ export function releaseLock(
   where: string,
 ): void {
   requireOwner(owner, where);
-  const holder = lockOwner(cells, index);
-  if (holder !== owner) {
-    throw new LockError(
-      holder === 0
-        ? `${where}: released by owner ${owner}, but nobody holds it`
-        : `${where}: released by owner ${owner}, but owner ${holder} holds it`,
-    );
+  for (;;) {
+    const word = Atomics.load(cells, index);
+    const holder = word & ownerMask;
+    if (holder !== owner) {
+      throw new LockError(
+        holder === 0
+          ? `${where}: released by owner ${owner}, but nobody holds it`
+          : `${where}: released by owner ${owner}, but owner ${holder} holds it`,
+      );
+    }
+    // Not an exchange: since the load another survivor may have released it, and somebody else acquired it.
+    if (Atomics.compareExchange(cells, index, word, 0) !== word) continue;
+    if (word < 0) waiting.notify(cells, index, 1);
+    return;
   }
-  if (Atomics.exchange(cells, index, 0) < 0) waiting.notify(cells, index, 1);
 }

@@ -165,23 +165,40 @@ export class Endpoint {
     value: Q,
     level: Priority = priority.normal,
   ): Promise<Reply<R>> {
-    const pending = this.#begin(peer, type.reply);
-    if (pending === undefined) return Promise.resolve({ status: -errno.AGAIN, value: undefined });
     let resolve: (reply: Reply<R>) => void = () => {};
     const reply = new Promise<Reply<R>>((settled) => {
       resolve = settled;
     });
+    this.ask(peer, type, value, resolve, level);
+    return reply;
+  }
+
+  /**
+   * As `request`, but `settled` is called as soon as the outcome is known: by `drain`, or before this returns when
+   * nothing could be sent. For a core that must act on a reply while a program keeps it from running promises.
+   */
+  ask<Q, R>(
+    peer: number,
+    type: RequestType<Q, R>,
+    value: Q,
+    settled: (reply: Reply<R>) => void,
+    level: Priority = priority.normal,
+  ): void {
+    const pending = this.#begin(peer, type.reply);
+    if (pending === undefined) {
+      settled({ status: -errno.AGAIN, value: undefined });
+      return;
+    }
     // Set before sending: a machine may run the peer inside the doorbell. The codec of the reply type makes
     // the value.
-    pending.settled = resolve as (reply: Reply<unknown>) => void;
+    pending.settled = settled as (reply: Reply<unknown>) => void;
     let status: number = -errno.IO;
     try {
       status = this.#send(peer, type.request, value, messageFlag.request, pending.correlation, level);
     } finally {
       if (status !== 0) this.#requests.end(pending);
     }
-    if (status !== 0) resolve({ status, value: undefined });
-    return reply;
+    if (status !== 0) settled({ status, value: undefined });
   }
 
   /**

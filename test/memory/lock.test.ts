@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { mock, test } from "node:test";
 import fc from "fast-check";
 import {
   array,
@@ -106,6 +106,29 @@ test("a survivor can release a dead owner's lock", () => {
   const dead = guarded.ownerOfMutex(0);
   guarded.releaseMutex(0, dead);
   guarded.acquireMutex(0, 8);
+  assert.equal(guarded.ownerOfMutex(0), 8);
+});
+
+test("of two survivors who release a dead owner's lock, the second does not release the next owner's", () => {
+  // It did: it looked at the holder, and then cleared the word whoever had it by then.
+  const guarded = overlay(Guarded, new SharedArrayBuffer(64), {
+    format: "lp64",
+    count: 1,
+    strategy: "table",
+  });
+  guarded.acquireMutex(0, 7);
+  const load = Atomics.load;
+  const looking = mock.method(Atomics, "load", (cells: Int32Array, index: number) => {
+    const word = load(cells, index);
+    if ((word & 0x7fffffff) === 7) {
+      // Between the look and the release: the other survivor was quicker, and somebody has got the lock.
+      looking.mock.restore();
+      guarded.releaseMutex(0, 7);
+      guarded.acquireMutex(0, 8);
+    }
+    return word;
+  });
+  assert.throws(() => guarded.releaseMutex(0, 7), /released by owner 7, but owner 8 holds it/);
   assert.equal(guarded.ownerOfMutex(0), 8);
 });
 

@@ -8,6 +8,7 @@ import type { Core } from "../machine.ts";
 import { corePower } from "../machine.ts";
 import { type ClockOrigin, HostClock } from "./clock.ts";
 import { type ControlAccessor, controlAccessor, raise } from "./control.ts";
+import type { Mailboxes } from "./mailboxes.ts";
 import { tick_ns } from "./timer.ts";
 import { type TimerAccessor, timerPage } from "./timer-page.ts";
 
@@ -41,9 +42,12 @@ export class HostCore implements Core {
   private entropyUsed = entropyPool_bytes;
   private nextHostTurn_ns = 0;
   private readonly asynchronous: boolean;
+  private readonly mailboxes: Mailboxes | null;
 
-  constructor(id: number, wiring: HostWiring, asynchronous = false) {
+  /** @param mailboxes null for the console core, which is asynchronous and exchanges no objects. */
+  constructor(id: number, wiring: HostWiring, mailboxes: Mailboxes | null) {
     this.id = id;
+    this.mailboxes = mailboxes;
     this.timer = timerPage(wiring.timer);
     this.clock = new HostClock(wiring, this.timer);
     this.clock.tick();
@@ -52,7 +56,7 @@ export class HostCore implements Core {
     this.pages = wiring.controls.map(controlAccessor);
     this.page = this.pages[id];
     this.idleSpin_ns = wiring.idleSpin_ns;
-    this.asynchronous = asynchronous;
+    this.asynchronous = mailboxes === null;
   }
 
   interrupt(core: number, lines: number): void {
@@ -177,5 +181,13 @@ export class HostCore implements Core {
 
   power(core: number): number {
     return this.pages[core].power(0);
+  }
+
+  post(core: number, object: unknown): void {
+    this.mailboxes?.post(core, object);
+  }
+
+  collect(from: number): unknown {
+    return this.mailboxes?.collect(from);
   }
 }

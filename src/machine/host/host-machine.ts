@@ -4,12 +4,14 @@
  */
 import { availableParallelism } from "node:os";
 import { extname } from "node:path";
-import { Worker } from "node:worker_threads";
+import { MessageChannel, Worker } from "node:worker_threads";
 import { corePower, interruptLine, type OperatorLog } from "../machine.ts";
 import { hostTime_ms } from "./clock.ts";
 import { controlAccessor, createControlMemory, raise } from "./control.ts";
 import { HostCore, type HostWiring } from "./host-core.ts";
+import type { MailboxPort } from "./mailboxes.ts";
 import { timerPage } from "./timer-page.ts";
+import { allowInlining, enlargeStacks, tolerateMemories } from "./v8-settings.ts";
 import type { WorkerRole } from "./worker.ts";
 
 export interface HostMachineOptions {
@@ -38,6 +40,8 @@ export class HostMachine {
   readonly console: HostCore;
   private readonly wiring: HostWiring;
   private readonly workers = new Set<Worker>();
+  /** Threads of the cores, by core. */
+  private readonly coreWorkers = new Map<number, Worker>();
   private readonly ready: Promise<void>[] = [];
   private readonly options: HostMachineOptions;
   private stopping = false;
@@ -58,21 +62,27 @@ export class HostMachine {
       originRealtime_ns: Date.now() * 1e6,
       idleSpin_ns: options.cores > availableParallelism() ? 0 : idleSpin_ns,
     };
-    this.console = new HostCore(options.cores, this.wiring, true);
+    this.console = new HostCore(options.cores, this.wiring, null);
+    enlargeStacks();
+    allowInlining();
+    tolerateMemories();
     this.startWorker(-1);
     for (let core = 0; core < options.cores; core++) this.startWorker(core);
   }
 
   private startWorker(core: number): void {
+    const ports = core < 0 ? [] : this.connect(core);
     const role: WorkerRole = {
       wiring: this.wiring,
       core,
+      ports,
       kernelModule: this.options.kernelModule,
       configuration: this.options.configuration,
       codeCache: this.options.codeCache,
     };
     const worker = new Worker(new URL(`./worker${extname(import.meta.url)}`, import.meta.url), {
       workerData: role,
+      transferList: ports.map(({ port }) => port),
       // Files are opened on one core and closed on another.
       trackUnmanagedFds: false,
       name: core < 0 ? "timer" : `core ${core}`,
@@ -80,6 +90,7 @@ export class HostMachine {
       execArgv: [],
     });
     this.workers.add(worker);
+    if (core >= 0) this.coreWorkers.set(core, worker);
     let reason = "its thread ended";
     worker.on("error", (error: unknown) => {
       reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
@@ -97,6 +108,16 @@ export class HostMachine {
         }),
       );
     }
+  }
+
+  /** Ports from a core whose thread is about to start to all that have one; those are given the other ends. */
+  private connect(core: number): MailboxPort[] {
+    this.coreWorkers.delete(core);
+    return [...this.coreWorkers].map(([peer, worker]) => {
+      const { port1, port2 } = new MessageChannel();
+      worker.postMessage({ peer: core, port: port2 } satisfies MailboxPort, [port2]);
+      return { peer, port: port1 };
+    });
   }
 
   /** A core's thread died with whatever ran on it. The core itself can be started again, with a new thread. */

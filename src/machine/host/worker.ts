@@ -8,6 +8,7 @@ import { corePower } from "../machine.ts";
 import { HostClock } from "./clock.ts";
 import { controlAccessor } from "./control.ts";
 import { HostCore, type HostWiring } from "./host-core.ts";
+import { Mailboxes, type MailboxPort } from "./mailboxes.ts";
 import { runTimer } from "./timer.ts";
 import { timerPage } from "./timer-page.ts";
 
@@ -16,6 +17,8 @@ export interface WorkerRole {
   readonly wiring: HostWiring;
   /** Core id, or −1 for the timer. */
   readonly core: number;
+  /** To the cores that were started before. */
+  readonly ports: readonly MailboxPort[];
   /** Module that exports `bootKernel`, and what it is given besides the core. */
   readonly kernelModule: string;
   readonly configuration: unknown;
@@ -44,7 +47,7 @@ async function runCore(): Promise<void> {
   // Loading the kernel's code is most of what it takes to get a core ready.
   if (role.codeCache !== null) enableCompileCache(role.codeCache);
   const { bootKernel } = (await import(role.kernelModule)) as { bootKernel: BootKernel };
-  const core = new HostCore(role.core, role.wiring);
+  const core = new HostCore(role.core, role.wiring, new Mailboxes(role.ports));
   const page = controlAccessor(core.control);
   const timer = timerPage(role.wiring.timer);
   page.setPower(0, corePower.off);
