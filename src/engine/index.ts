@@ -2,6 +2,7 @@
 export {
   Context,
   type ContextEnd,
+  type ContextState,
   type ImportFunction,
   type MemoryCopies,
 } from "./context.ts";
@@ -14,7 +15,7 @@ export {
 } from "./errors.ts";
 export { type Instrumented, instrument, instrumenterVersion } from "./instrument.ts";
 export { type ContextHooks, type ImportFunctions, Linker, type LinkerOptions } from "./linker.ts";
-export { BLOCKED, CONTROL_POLL_OFFSET, DIED, interruptAnswer } from "./passes/abi.ts";
+export { BLOCKED, CONTROL_POLL_OFFSET, DIED, interruptAnswer, resumption } from "./passes/abi.ts";
 export { type CallPolicy, wasiCallPolicy } from "./passes/calls.ts";
 export {
   type ImportValueType,

@@ -3,9 +3,14 @@
  * in any loop, its system calls can wait, and it asks before it grows. The passes are in `passes/`; this is the
  * list of them.
  */
+
+import { type InterruptibleModule, makeCapturable } from "./capture/capture.ts";
+import { UnsupportedModuleError } from "./errors.ts";
+import { obstacleSection } from "./passes/abi.ts";
 import { BodyRewriter } from "./passes/body.ts";
 import { type CallPolicy, callPass, wasiCallPolicy } from "./passes/calls.ts";
 import { copyPass } from "./passes/copies.ts";
+import { dropsPass } from "./passes/drops.ts";
 import { ModuleEditor, type Pass } from "./passes/editor.ts";
 import { growPass } from "./passes/grow.ts";
 import { BranchHints } from "./passes/hints.ts";
@@ -19,10 +24,12 @@ import { functionTypeAt, functionTypeIndices, sectionId } from "./wasm/module.ts
 import { ByteWriter } from "./wasm/writer.ts";
 
 /** Changes whenever the same program would be instrumented differently: cached modules are then made anew. */
-export const instrumenterVersion = 5;
+export const instrumenterVersion = 7;
 
 export interface InstrumentOptions {
   calls?: CallPolicy;
+  /** False for a program that is never captured, and runs a little faster. True, the default, needs a valid module. */
+  capture?: boolean;
 }
 
 export interface InstrumentDescription {
@@ -34,6 +41,8 @@ export interface InstrumentDescription {
 export interface Instrumented {
   readonly bytes: Uint8Array;
   readonly description: InstrumentDescription;
+  /** What keeps the program from being captured; null if it can be. */
+  readonly obstacle: string | null;
 }
 
 /**
@@ -42,18 +51,42 @@ export interface Instrumented {
  * @throws UnsupportedModuleError when the module uses what a process cannot have.
  */
 export function instrument(bytes: Uint8Array, options: InstrumentOptions = {}): Instrumented {
+  if (options.capture === false) return withoutCapture(bytes, options, "it was loaded without");
+  const interruptible = makeInterruptible(bytes, options, null);
+  const { description, toCapture } = interruptible;
+  if (toCapture === null) throw new Error("a module to be captured has no tag to unwind with");
+  try {
+    return { bytes: makeCapturable(toCapture), description, obstacle: null };
+  } catch (error) {
+    if (!(error instanceof UnsupportedModuleError)) throw error;
+    return withoutCapture(bytes, options, error.construct);
+  }
+}
+
+function withoutCapture(bytes: Uint8Array, options: InstrumentOptions, obstacle: string): Instrumented {
+  const { description, bytes: instrumented } = makeInterruptible(bytes, options, obstacle);
+  return { bytes: instrumented, description, obstacle };
+}
+
+/** Everything but capture. @param obstacle to capture, which is noted in the module. */
+function makeInterruptible(
+  bytes: Uint8Array,
+  options: InstrumentOptions,
+  obstacle: string | null,
+): { bytes: Uint8Array; description: InstrumentDescription; toCapture: InterruptibleModule | null } {
   const module = decodeModule(bytes);
   const originalTypes = functionTypeIndices(module);
   const functions = module.functions.length;
   const editor = new ModuleEditor(module, originalTypes);
   const hints = new BranchHints();
-  const poll = pollPass(hints);
+  const poll = pollPass(hints, obstacle === null);
   // Polls come last: loops that contain what another pass changes are not unrolled.
   const passes: Pass[] = [
     tidyPass,
     memoryPass,
     growPass(),
     copyPass(),
+    ...(obstacle === null ? [dropsPass] : []),
     callPass(options.calls ?? wasiCallPolicy, poll.runtime),
     renumberPass,
     poll,
@@ -61,6 +94,10 @@ export function instrument(bytes: Uint8Array, options: InstrumentOptions = {}): 
   for (const pass of passes) pass.declare?.(editor);
   editor.closeImports();
   for (const pass of passes) pass.define?.(editor);
+  if (obstacle !== null) {
+    const contents = new TextEncoder().encode(obstacle);
+    module.custom.push({ name: obstacleSection, contents, after: sectionId.data });
+  }
   if (module.memories.length === 0) {
     module.sections = module.sections.filter((id) => id !== sectionId.memory);
   }
@@ -74,5 +111,24 @@ export function instrument(bytes: Uint8Array, options: InstrumentOptions = {}): 
     encodeBody: (writer, body, index) => rewriter.rewrite(writer, body, index, editor.planBody(index)),
     beforeCode: () => hints.section(),
   });
-  return { bytes: encoded, description: { functions, polls: poll.counts } };
+  const { unwind } = poll.runtime();
+  const toCapture = unwind === null ? null : capturePlan(editor, encoded, unwind, poll.poll());
+  return { bytes: encoded, description: { functions, polls: poll.counts }, toCapture };
+}
+
+function capturePlan(
+  editor: ModuleEditor,
+  bytes: Uint8Array,
+  unwind: number,
+  poll: number,
+): InterruptibleModule {
+  const addedImports = editor.firstBodyFunction - editor.importedFunctions;
+  return {
+    bytes,
+    unwind,
+    poll,
+    dropped: editor.dropped,
+    restartable: editor.restartable,
+    functionNumber: (index) => (index < editor.importedFunctions ? index : index - addedImports),
+  };
 }

@@ -5,19 +5,23 @@
  */
 import { Context, type ImportFunction } from "./context.ts";
 import { MissingImportsError, ProgramError } from "./errors.ts";
-import { engineImport, engineNamespace } from "./passes/abi.ts";
+import { pagedImport } from "./paged/abi.ts";
+import { engineImport, engineNamespace, initializeExport } from "./passes/abi.ts";
 import type { Program, ProgramImport } from "./program.ts";
+import { SaveArea } from "./save-area.ts";
 
 /** The kernel's side of the contexts on a core; every call is about the one that runs. */
 export interface ContextHooks {
-  /** Called from a poll that found the poll word set: 0 go on, 1 suspend, 2 die. */
+  /** Called from a poll that found the poll word set: an `interruptAnswer`; `capture` for migratable programs only. */
   interrupt(): number;
-  /** Called when the context must wait; resolves when it is to go on. */
-  suspend(): Promise<void>;
+  /** Called when the context must wait; resolves to a `resumption` when it is to go on. */
+  suspend(): Promise<number>;
   /** In place of `memory.grow`: the old size in pages, or -1. */
   grow(deltaPages: number): number;
   /** The context is about to be ended by a trap that is not its fault: `Context.die` must be called. */
   die(): void;
+  /** For page-checked programs: `pagedImport.fault`. */
+  fault?(firstPage: number, lastPage: number): number;
 }
 
 /** Import functions by module and name. */
@@ -42,6 +46,7 @@ export class Linker {
   private readonly wanted: LinkerOptions["imports"];
   /** What instrumentation imports; the process memory is filled in for each process. */
   private readonly engine: ModuleImports;
+  private readonly saveArea = new SaveArea();
   private readonly linked = new WeakMap<Program, Record<string, ModuleImports>>();
 
   constructor({ control, ram, hooks, imports }: LinkerOptions) {
@@ -49,33 +54,46 @@ export class Linker {
     this.engine = {
       [engineImport.control]: control,
       [engineImport.ram]: ram,
+      [engineImport.frames]: this.saveArea.memory,
       [engineImport.interrupt]: () => hooks.interrupt(),
       [engineImport.suspend]: new WebAssembly.Suspending(() => hooks.suspend()),
       [engineImport.grow]: (deltaPages: number) => hooks.grow(deltaPages >>> 0),
       [engineImport.die]: () => hooks.die(),
+      [pagedImport.fault]: (first: number, last: number) => hooks.fault?.(first >>> 0, last >>> 0) ?? 1,
     };
   }
 
   /**
    * Makes an instance of the program; nothing of it runs yet.
    * @param memory the process memory: shared, within the limits of `program.memory`; null for a program without.
+   * @param resumed the memory is that of a captured process already: the program's data is not written to it.
+   * @param pages the page map, for the page-checked variant of a program.
    * @throws MissingImportsError naming every function that there is not.
    * @throws ProgramError when the memory does not fit the program.
    */
-  makeContext(program: Program, memory: WebAssembly.Memory | null): Context {
+  makeContext(
+    program: Program,
+    memory: WebAssembly.Memory | null,
+    resumed = false,
+    pages: WebAssembly.Memory | null = null,
+  ): Context {
     const imports = this.importsOf(program);
+    if (pages !== null) this.engine[pagedImport.pages] = pages;
     if (memory !== null) this.engine[engineImport.memory] = memory;
     let instance: WebAssembly.Instance;
     try {
       instance = new WebAssembly.Instance(program.module, imports);
+      const { [initializeExport]: initialize } = instance.exports;
+      if (!resumed && typeof initialize === "function") initialize();
     } catch (error) {
       // A data segment outside the memory, or a memory of the wrong size.
       throw new ProgramError(`the program cannot start: ${error instanceof Error ? error.message : error}`);
     } finally {
       // The imports outlive the process; its memory must not.
       delete this.engine[engineImport.memory];
+      delete this.engine[pagedImport.pages];
     }
-    return new Context(program, instance);
+    return new Context(program, instance, this.saveArea);
   }
 
   private importsOf(program: Program): Record<string, ModuleImports> {

@@ -4,7 +4,9 @@
  */
 import { MalformedModuleError, NoEntryPointError, UnsupportedModuleError } from "./errors.ts";
 import { instrument, instrumenterVersion } from "./instrument.ts";
-import { engineImport, engineNamespace, startExport } from "./passes/abi.ts";
+import { pageCheckVersion } from "./paged/abi.ts";
+import { pageChecked } from "./paged/page-checked.ts";
+import { engineImport, engineNamespace, obstacleSection, resumeExport, startExport } from "./passes/abi.ts";
 import { type CallPolicy, wasiCallPolicy } from "./passes/calls.ts";
 import { decodeModule } from "./wasm/decode.ts";
 import { functionTypeAt, type Module, type ValueType, valueType } from "./wasm/module.ts";
@@ -39,8 +41,10 @@ export interface Program {
   readonly entry: string | null;
   /** It has a start function, exported as `startExport`, to be run first. */
   readonly hasStart: boolean;
-  /** It can be captured and moved. Not yet. */
+  /** It can be captured and moved. */
   readonly migratable: boolean;
+  /** The construct that keeps it from being captured; empty when it is migratable. */
+  readonly obstacle: string;
 }
 
 /** Where instrumented modules survive the system. Entries may vanish; a damaged one must not be returned. */
@@ -63,6 +67,8 @@ export class ProgramLoader {
   private readonly policy: CallPolicy;
   private readonly policyKey: string;
   private readonly programs = new Map<string, Program>();
+  /** Page-checked variants, by the same hashes. */
+  private readonly checked = new Map<string, Program>();
 
   constructor(options: ProgramLoaderOptions) {
     this.options = options;
@@ -94,9 +100,54 @@ export class ProgramLoader {
     return this.programs.get(hash);
   }
 
+  /** The program with a content hash, if it is loaded or in the store: the original file is not needed then. */
+  findStored(hash: string): Program | undefined {
+    const program = this.programs.get(hash) ?? this.loadStored(hash);
+    if (program !== undefined) this.programs.set(hash, program);
+    return program;
+  }
+
   /** Forgets a program; contexts that run it are not affected. */
   forget(hash: string): void {
     this.programs.delete(hash);
+  }
+
+  /**
+   * The page-checked variant of a program: for a process whose memory comes page by page.
+   * @param original reads the program's file; asked only if the variant is not in the store.
+   * @returns undefined when the file is gone, or holds another program.
+   */
+  pageChecked(program: Program, original: () => Uint8Array | undefined): Program | undefined {
+    const { hash } = program;
+    const known = this.checked.get(hash);
+    if (known !== undefined) return known;
+    const { store } = this.options;
+    const key = `${this.storeKey(hash)}-${pageCheckVersion}`;
+    let bytes = store?.get(key);
+    if (bytes === undefined) {
+      const instrumented = this.instrumented(hash, original);
+      if (instrumented === undefined) return undefined;
+      bytes = pageChecked(instrumented);
+      store?.put(key, bytes);
+    }
+    const variant = describeProgram(hash, bytes);
+    this.checked.set(hash, variant);
+    return variant;
+  }
+
+  /** A page-checked variant that another core has compiled; gives the one to use on this core. */
+  adoptPageChecked(variant: Program): Program {
+    const known = this.checked.get(variant.hash);
+    if (known === undefined) this.checked.set(variant.hash, variant);
+    return known ?? variant;
+  }
+
+  private instrumented(hash: string, original: () => Uint8Array | undefined): Uint8Array | undefined {
+    const stored = this.options.store?.get(this.storeKey(hash));
+    if (stored !== undefined) return stored;
+    const bytes = original();
+    if (bytes === undefined || this.options.hash(bytes) !== hash) return undefined;
+    return instrument(validModule(bytes), { calls: this.policy }).bytes;
   }
 
   private storeKey(hash: string): string {
@@ -162,8 +213,18 @@ function describeProgram(hash: string, bytes: Uint8Array): Program {
     memory: programMemory(module),
     entry,
     hasStart,
-    migratable: false,
+    migratable: functions.has(resumeExport),
+    obstacle: obstacleOf(module),
   };
+}
+
+/** What instrumentation noted of a program that cannot be captured. */
+function obstacleOf(module: Module): string {
+  const section = module.custom.find(({ name }) => name === obstacleSection);
+  if (section === undefined) return "";
+  const { contents } = section;
+  const bytes = contents instanceof Uint8Array ? contents : module.bytes.slice(contents.start, contents.end);
+  return new TextDecoder().decode(bytes);
 }
 
 function programImports(module: Module): ProgramImport[] {

@@ -12,7 +12,7 @@ const reader = buildModule({
     [`${preview1}.fd_read`, "iiii", "i"],
     [`${preview1}.proc_exit`, "i", ""],
     ["other.poll", "", "i"],
-    [`${preview1}.args_get`, "ii", "i"],
+    [`${preview1}.clock_res_get`, "ii", "i"],
   ],
   memories: [{}],
   table: [0],
@@ -56,7 +56,7 @@ function run(answers: readonly number[], hooks: Parameters<typeof instantiateIns
           return remaining.shift() ?? 0;
         },
         proc_exit: () => events.push("exit"),
-        args_get: () => BLOCKED,
+        clock_res_get: () => BLOCKED,
       },
       other: { poll: () => BLOCKED },
     },
@@ -123,7 +123,7 @@ test("contexts switch: two programs take turns on one thread", async () => {
             return round++ < 3 ? BLOCKED : 0;
           },
           proc_exit: () => {},
-          args_get: () => 0,
+          clock_res_get: () => 0,
         },
         other: { poll: () => 0 },
       },

@@ -32,7 +32,7 @@ function makeContext(bytes: Uint8Array) {
   const linker = new Linker({
     control: new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true }),
     ram,
-    hooks: { interrupt: () => 0, suspend: async () => {}, grow: () => -1, die: () => {} },
+    hooks: { interrupt: () => 0, suspend: async () => 0, grow: () => -1, die: () => {} },
     imports: () => ({}),
   });
   const program = new ProgramLoader({ hash: contentHash }).load(bytes);

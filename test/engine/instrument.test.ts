@@ -54,9 +54,9 @@ describe("memory", () => {
     assert.equal(module.imports.filter((entry) => entry.module === "env").length, 0);
   });
 
-  test("a module without memory gets none but the control page", () => {
+  test("a module without memory gets none but the control page and the save area", () => {
     const { memories } = imported({ functions });
-    assert.equal(memories.length, 1);
+    assert.equal(memories.length, 2);
     assert.equal(memories[0].maximum, 1);
   });
 

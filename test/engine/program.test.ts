@@ -46,7 +46,7 @@ function link(program: Program, imports: ImportFunctions = {}): Linked {
     ram: new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true }),
     hooks: {
       interrupt: () => 2,
-      suspend: async () => {},
+      suspend: async () => 0,
       grow: () => -1,
       die: () => context?.die(),
     },

@@ -228,7 +228,7 @@ function referencedFunctions(module: Module, facts: readonly BodyFacts[]): Set<n
     if (segment.functions !== null) for (const index of segment.functions) functions.add(index);
     for (const range of segment.expressions) expression(range);
   }
-  for (const global of module.globals) expression(global.initial);
+  for (const { initial } of module.globals) if (!(initial instanceof Uint8Array)) expression(initial);
   for (const table of module.tables) expression(table.initial);
   return functions;
 }

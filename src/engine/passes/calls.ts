@@ -21,18 +21,8 @@ export interface CallPolicy {
 }
 
 export const wasiCallPolicy: CallPolicy = {
-  namespaces: ["wasi_snapshot_preview1", "wasi_unstable", "wasix_32v1", "host_process"],
-  neverBlocks: [
-    "args_get",
-    "args_sizes_get",
-    "environ_get",
-    "environ_sizes_get",
-    "clock_res_get",
-    "clock_time_get",
-    "fd_prestat_get",
-    "fd_prestat_dir_name",
-    "random_get",
-  ],
+  namespaces: ["wasi_snapshot_preview1", "wasi_unstable", "wasix_32v1", "archipelago_1", "host_process"],
+  neverBlocks: ["clock_res_get", "clock_time_get", "fd_prestat_get", "fd_prestat_dir_name", "random_get"],
   neverReturns: ["proc_exit", "proc_exec"],
 };
 
@@ -40,6 +30,21 @@ export const wasiCallPolicy: CallPolicy = {
 export interface RuntimeFunctions {
   readonly suspend: number;
   readonly die: number;
+  /** Tag of the exception that unwinds the stack for a capture; null when nothing is ever captured. */
+  readonly unwind: number | null;
+}
+
+/** Calls `suspend`, and unwinds the stack if it says so. */
+export function suspendCode({ suspend, unwind }: Pick<RuntimeFunctions, "suspend" | "unwind">): Uint8Array {
+  const writer = new ByteWriter(16);
+  call(writer, suspend);
+  if (unwind === null) writer.u8(op.drop);
+  else {
+    writer.raw([op.if, 0x40, op.throw]);
+    writer.u32(unwind);
+    writer.u8(op.end);
+  }
+  return writer.written().slice();
 }
 
 /** @param runtime asked for in `define`, when the indices are known. */
@@ -48,7 +53,7 @@ export function callPass(policy: CallPolicy, runtime: () => RuntimeFunctions): P
     name: "calls",
     define(editor: ModuleEditor): void {
       const { module } = editor;
-      const { suspend, die } = runtime();
+      const functions = runtime();
       let functionIndex = -1;
       for (const [position, entry] of module.imports.entries()) {
         const { description } = entry;
@@ -66,11 +71,13 @@ export function callPass(policy: CallPolicy, runtime: () => RuntimeFunctions): P
         const isWide = params.includes(valueType.i64);
         if (!ends && !blocks && !isWide) continue;
         const body = ends
-          ? endingCall(functionIndex, params, die)
+          ? endingCall(functionIndex, params, functions.die)
           : blocks
-            ? blockingCall(functionIndex, params, suspend, die)
+            ? blockingCall(functionIndex, params, functions)
             : plainCall(functionIndex, params);
-        editor.redirectFunction(functionIndex, editor.addFunction(description.typeIndex, body));
+        const wrapper = editor.addFunction(description.typeIndex, body);
+        editor.redirectFunction(functionIndex, wrapper);
+        if (blocks) editor.restartable.set(wrapper, functionIndex);
         if (isWide) {
           const typeIndex = editor.functionType(params.flatMap(halved), type.results);
           module.imports[position] = { ...entry, description: { kind: "function", typeIndex } };
@@ -110,7 +117,7 @@ function plainCall(raw: number, params: readonly ValueType[]): Uint8Array {
   return writer.written().slice();
 }
 
-function blockingCall(raw: number, params: readonly ValueType[], suspend: number, die: number): Uint8Array {
+function blockingCall(raw: number, params: readonly ValueType[], functions: RuntimeFunctions): Uint8Array {
   const writer = new ByteWriter();
   const local = (instruction: number): void => {
     writer.u8(instruction);
@@ -130,12 +137,12 @@ function blockingCall(raw: number, params: readonly ValueType[], suspend: number
   local(op.localGet);
   constant(BLOCKED);
   writer.raw([op.i32Eq, op.if, 0x40]);
-  call(writer, suspend);
+  writer.raw(suspendCode(functions));
   writer.raw([op.branch, 2, op.end]);
   local(op.localGet);
   constant(DIED);
   writer.raw([op.i32Eq, op.if, 0x40]);
-  call(writer, die);
+  call(writer, functions.die);
   writer.raw([op.unreachable, op.end, op.end, op.end]);
   local(op.localGet);
   writer.u8(op.end);

@@ -7,7 +7,15 @@
  * functions with a body and memories of the module's own are renumbered.
  */
 import { UnsupportedModuleError } from "../errors.ts";
-import { functionTypeAt, importCount, type Limits, type Module, type ValueType } from "../wasm/module.ts";
+import {
+  functionTypeAt,
+  importCount,
+  type Limits,
+  type Module,
+  type ValueType,
+  valueType,
+} from "../wasm/module.ts";
+import { op } from "../wasm/opcodes.ts";
 import type { BodyHook, BodyPlan } from "./body.ts";
 import { noBodyPlan } from "./body.ts";
 
@@ -32,7 +40,18 @@ export class ModuleEditor {
   readonly replaceInstruction = new Map<number, BodyHook>();
   /** Decides locals and entry code per function. */
   planBody: (bodyIndex: number) => BodyPlan = () => noBodyPlan;
+  /**
+   * Added functions that may suspend, by new index: a context captured in one goes on by calling it again. With
+   * each, the number that frames know it by: of the original it stands for, or one past all originals.
+   */
+  readonly restartable = new Map<number, number>();
 
+  /** Globals that are 1 once a passive data segment has been dropped, by segment. */
+  readonly dropped = new Map<number, number>();
+
+  /** Function types by what they look like, as far as types have been looked at. */
+  private readonly typeIndices = new Map<string, number>();
+  private typesSeen = 0;
   private readonly importedMemories: number;
   private readonly redirects = new Map<number, number>();
   private addedFunctionImports = 0;
@@ -49,15 +68,19 @@ export class ModuleEditor {
 
   /** The index of a function type, new or already there. */
   functionType(params: readonly ValueType[], results: readonly ValueType[]): number {
-    const { module } = this;
-    for (let index = 0; index < module.types.length; index++) {
+    const { module, typeIndices } = this;
+    for (let index = this.typesSeen; index < module.types.length; index++) {
       const type = functionTypeAt(module, index);
-      if (type !== null && sameTypes(type.params, params) && sameTypes(type.results, results)) return index;
+      const key = type === null ? "" : `${type.params}>${type.results}`;
+      if (!typeIndices.has(key)) typeIndices.set(key, index);
     }
+    this.typesSeen = module.types.length;
+    const key = `${params}>${results}`;
+    const known = typeIndices.get(key);
+    if (known !== undefined) return known;
     const type = { kind: "function", params, results } as const;
     module.typeGroups.push({ types: [type], raw: null });
-    module.types.push(type);
-    return module.types.length - 1;
+    return module.types.push(type) - 1;
   }
 
   /** @returns the index of the new function. */
@@ -105,6 +128,24 @@ export class ModuleEditor {
     module.functions.push(typeIndex);
     module.bodies.push(body);
     return this.firstBodyFunction + module.functions.length - 1;
+  }
+
+  /** Adds a mutable i32 global that starts as zero. @returns its index. */
+  addGlobal(): number {
+    const { module } = this;
+    const index = importCount(module, "global") + module.globals.length;
+    const initial = Uint8Array.from([op.i32Const, 0, op.end]);
+    module.globals.push({ type: { type: valueType.i32, mutable: true }, initial });
+    return index;
+  }
+
+  /** Adds and exports a tag without parameters. @returns its index. */
+  addTag(name: string): number {
+    const { module } = this;
+    const index = importCount(module, "tag") + module.tags.length;
+    module.tags.push(this.functionType([], []));
+    module.exports.push({ name, kind: "tag", index, added: true });
+    return index;
   }
 
   /** Exports a function that was added. */
@@ -174,8 +215,4 @@ function addHook(hooks: Map<number, BodyHook[]>, opcode: number, hook: BodyHook)
   const list = hooks.get(opcode);
   if (list === undefined) hooks.set(opcode, [hook]);
   else list.push(hook);
-}
-
-function sameTypes(left: readonly ValueType[], right: readonly ValueType[]): boolean {
-  return left.length === right.length && left.every((type, index) => type === right[index]);
 }

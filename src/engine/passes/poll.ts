@@ -15,11 +15,18 @@
 import { valueType } from "../wasm/module.ts";
 import { op } from "../wasm/opcodes.ts";
 import { ByteWriter } from "../wasm/writer.ts";
-import { CONTROL_POLL_OFFSET, engineImport, engineNamespace, interruptAnswer } from "./abi.ts";
+import {
+  CONTROL_POLL_OFFSET,
+  engineImport,
+  engineNamespace,
+  framesPages,
+  interruptAnswer,
+  unwindExport,
+} from "./abi.ts";
 import { type BodyPlan, type BodyRewriter, noBodyPlan } from "./body.ts";
 import { CallGraph } from "./call-graph.ts";
 import { findCallPolls } from "./call-polls.ts";
-import type { RuntimeFunctions } from "./calls.ts";
+import { type RuntimeFunctions, suspendCode } from "./calls.ts";
 import type { ModuleEditor, Pass } from "./editor.ts";
 import type { BranchHints } from "./hints.ts";
 import { type BodyFacts, findLoops, type Loop } from "./loops.ts";
@@ -43,13 +50,18 @@ export interface PollPass extends Pass {
   readonly counts: PollCounts;
   /** The functions that this pass imports; known once `declare` has run. */
   runtime(): RuntimeFunctions;
+  /** The function that polls call; known once `define` has run. */
+  poll(): number;
 }
 
-export function pollPass(hints: BranchHints): PollPass {
+/** @param capture whether the kernel may capture contexts: the stack can then be unwound. */
+export function pollPass(hints: BranchHints, capture: boolean): PollPass {
   let control = 0;
   let interrupt = 0;
   let suspend = 0;
   let die = 0;
+  let unwind: number | null = null;
+  let poll = 0;
   const counts: PollCounts = {
     loops: 0,
     leafLoops: 0,
@@ -59,7 +71,8 @@ export function pollPass(hints: BranchHints): PollPass {
   return {
     name: "poll",
     counts,
-    runtime: () => ({ suspend, die }),
+    runtime: () => ({ suspend, die, unwind }),
+    poll: () => poll,
     declare(editor: ModuleEditor): void {
       const { i32 } = valueType;
       control = editor.importMemory(engineNamespace, engineImport.control, {
@@ -68,15 +81,24 @@ export function pollPass(hints: BranchHints): PollPass {
         shared: true,
         wide: false,
       });
+      if (capture) {
+        const pages = framesPages;
+        const limits = { minimum: pages, maximum: pages, shared: false, wide: false };
+        editor.importMemory(engineNamespace, engineImport.frames, limits);
+      }
       interrupt = editor.importFunction(engineNamespace, engineImport.interrupt, [], [i32]);
-      suspend = editor.importFunction(engineNamespace, engineImport.suspend, [], []);
+      suspend = editor.importFunction(engineNamespace, engineImport.suspend, [], [i32]);
       die = editor.importFunction(engineNamespace, engineImport.die, [], []);
+      if (capture) unwind = editor.addTag(unwindExport);
     },
     define(editor: ModuleEditor): void {
       const test = loadPollByte(control, [op.i32Load8U], 0);
-      const callPoll = encodeCall(
-        editor.addFunction(editor.functionType([], []), pollFunction(test, { interrupt, suspend, die })),
+      poll = editor.addFunction(
+        editor.functionType([], []),
+        pollFunction(test, interrupt, { suspend, die, unwind }),
       );
+      editor.restartable.set(poll, editor.functionCount);
+      const callPoll = encodeCall(poll);
       const testAtomic = loadPollByte(control, [0xfe, 0x12], 0);
       emitPolls(editor, hints, { test, testAtomic, callPoll }, counts);
     },
@@ -191,20 +213,26 @@ function encodeCall(index: number): Uint8Array {
 }
 
 /** Asks the kernel until it says to go on; suspends as long as it says so. */
-function pollFunction(
-  test: Uint8Array,
-  functions: { interrupt: number; suspend: number; die: number },
-): Uint8Array {
+function pollFunction(test: Uint8Array, interrupt: number, functions: RuntimeFunctions): Uint8Array {
   const writer = new ByteWriter();
   const answer = 0;
+  const answers = (value: number): void => {
+    writer.raw([op.localGet, answer, op.i32Const, value, op.i32Eq, op.if, 0x40]);
+  };
   writer.raw([1, 1, valueType.i32]);
   writer.raw([op.loop, 0x40]);
-  writer.raw(encodeCall(functions.interrupt));
+  writer.raw(encodeCall(interrupt));
   writer.raw([op.localTee, answer, op.i32Eqz, op.if, 0x40, op.return, op.end]);
-  writer.raw([op.localGet, answer, op.i32Const, interruptAnswer.suspend, op.i32Eq, op.if, 0x40]);
-  writer.raw(encodeCall(functions.suspend));
+  answers(interruptAnswer.suspend);
+  writer.raw(suspendCode(functions));
   writer.raw(test);
   writer.raw([op.branchIf, 1, op.return, op.end]);
+  if (functions.unwind !== null) {
+    answers(interruptAnswer.capture);
+    writer.u8(op.throw);
+    writer.u32(functions.unwind);
+    writer.u8(op.end);
+  }
   writer.raw(encodeCall(functions.die));
   writer.raw([op.unreachable, op.end, op.end]);
   return writer.written().slice();

@@ -46,7 +46,7 @@ function renumberMemories(editor: ModuleEditor): void {
   }
 }
 
-function renumberMemoryArgument(editor: ModuleEditor, body: BodyRewriter): void {
+export function renumberMemoryArgument(editor: ModuleEditor, body: BodyRewriter): void {
   const { cursor } = body;
   const reader = cursor.readerAt(cursor.immediates);
   const flags = reader.u32("an alignment");
@@ -61,7 +61,7 @@ function renumberMemoryArgument(editor: ModuleEditor, body: BodyRewriter): void 
 }
 
 /** @param isMemory which of the immediates are memory indices. */
-function renumberPlain(editor: ModuleEditor, body: BodyRewriter, isMemory: readonly boolean[]): void {
+export function renumberPlain(editor: ModuleEditor, body: BodyRewriter, isMemory: readonly boolean[]): void {
   const { cursor } = body;
   const reader = cursor.readerAt(cursor.immediates);
   const indices = isMemory.map((memory) => {

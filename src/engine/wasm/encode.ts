@@ -40,6 +40,8 @@ export interface EncodeOptions {
   renumbering?: Renumbering;
   /** Default: copies the body. */
   encodeBody?: BodyEncoder;
+  /** Size of the result, about. */
+  capacity_bytes?: number;
   /** Custom sections made while bodies were encoded; they are written in front of the code section. */
   beforeCode?: () => readonly CustomSection[];
 }
@@ -62,8 +64,8 @@ class ModuleEncoder {
     this.renumbering = options.renumbering ?? unchanged;
     this.encodeBody = options.encodeBody ?? ((writer, body) => copyBody(module, writer, body));
     this.beforeCode = options.beforeCode ?? (() => []);
-    // Instrumentation adds a few percent; room for a quarter more saves growing the buffer.
-    this.writer = new ByteWriter(Math.ceil(module.bytes.length * 1.25) + 4096);
+    // Most passes add a few percent; room for a quarter more saves growing the buffer.
+    this.writer = new ByteWriter(options.capacity_bytes ?? Math.ceil(module.bytes.length * 1.25) + 4096);
     this.cursor = new InstructionCursor(module.bytes);
   }
 
@@ -292,8 +294,12 @@ class ModuleEncoder {
   }
 
   /** A constant expression; the only index in one that may have shifted is a function's. */
-  private expression(range: ByteRange): void {
+  private expression(range: ByteRange | Uint8Array): void {
     const { cursor, writer, module } = this;
+    if (range instanceof Uint8Array) {
+      writer.raw(range);
+      return;
+    }
     cursor.moveTo(range.start, range.end);
     while (cursor.next()) {
       if (cursor.opcode === op.refFunc) {

@@ -23,6 +23,7 @@ export const valueType = {
   v128: 0x7b,
   funcref: 0x70,
   externref: 0x6f,
+  exnref: 0x69,
   nullableReference: 0x63,
   reference: 0x64,
 } as const;
@@ -94,14 +95,15 @@ export interface Table {
 
 export interface Global {
   readonly type: GlobalType;
-  readonly initial: ByteRange;
+  /** A constant expression: a range of the file, or made by a pass. */
+  readonly initial: ByteRange | Uint8Array;
 }
 
 /** An element segment. Its flags, as in the file, say which of the optional parts are present. */
 export interface ElementSegment {
   readonly flags: number;
   readonly tableIndex: number;
-  readonly offset: ByteRange | null;
+  readonly offset: ByteRange | Uint8Array | null;
   /** The byte of an element kind, or a value type, when flags call for one. */
   readonly type: number;
   /** Function indices, or null when the segment lists expressions. */

@@ -258,5 +258,6 @@ function naturalAlignment(name: string): number {
   if (!name.includes("atomic")) return 0;
   if (name.includes("8")) return 0;
   if (name.includes("16")) return 1;
+  if (name.includes("wait64")) return 3;
   return name.startsWith("i64") && !name.includes("32") ? 3 : 2;
 }

@@ -1,5 +1,8 @@
 /** Runs modules in the tests: as they are, or instrumented and linked with a control page of the test's own. */
+
 import { instrument } from "../../../src/engine/instrument.ts";
+import { initializeExport, resumption } from "../../../src/engine/passes/abi.ts";
+import { SaveArea } from "../../../src/engine/save-area.ts";
 
 export type Exports = Record<string, (...values: (number | bigint)[]) => number>;
 
@@ -52,9 +55,11 @@ export function linkInstrumented(
     memory,
     ram,
     control,
+    frames: new SaveArea().memory,
     interrupt: () => hooks.interrupt?.() ?? 0,
     suspend: new WebAssembly.Suspending(async () => {
       await hooks.suspend?.();
+      return resumption.proceed;
     }),
     die: () => hooks.die?.(),
     grow: (deltaPages: number) => {
@@ -67,5 +72,7 @@ export function linkInstrumented(
     },
   };
   const instance = new WebAssembly.Instance(module, { ...imports, archipelago: engine });
+  const { [initializeExport]: initialize } = instance.exports;
+  if (typeof initialize === "function") initialize();
   return { exports: instance.exports as Exports, memory, control: new Int32Array(control.buffer) };
 }
