@@ -11,6 +11,7 @@ const layers = [
   ["message", "^src/message/"],
   ["machine", "^src/machine/"],
   ["engine", "^src/engine/"],
+  ["checkpoint", "^src/checkpoint/"],
   ["kernel", "^src/kernel/"],
   ["services", "^src/services/"],
   ["wasi", "^src/wasi/"],
