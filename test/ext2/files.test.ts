@@ -135,6 +135,20 @@ test("handles opened for reading do not write, and ranges are checked", () => {
   assert.equal(text(readAll(fs, inode)), "content");
 });
 
+test("extending makes a file longer and never shorter", () => {
+  const { fs } = makeFileSystem(3 << 20, { blockSize_bytes: 1024 });
+  const inode = fs.createFile(root, "file", 0o644);
+  const writing = fs.open(inode, true);
+  fs.write(writing, new TextEncoder().encode("content"), 0, 7, 0);
+  assert.equal(fs.extend(writing, 3), 0);
+  assert.equal(text(readAll(fs, inode)), "content");
+  assert.equal(fs.extend(writing, 2000), 0);
+  assert.deepEqual([fs.size(writing), text(readAll(fs, inode).subarray(0, 9))], [2000, "content\0\0"]);
+  assert.equal(fs.extend(writing, 2 ** 50), -errno.FBIG);
+  assert.equal(fs.extend(writing, -1), -errno.INVAL);
+  assert.equal(fs.extend(fs.open(inode, false), 3000), -errno.BADF);
+});
+
 test("holes read as zeros, whatever the blocks held before", () => {
   const bench = makeFileSystem(3 << 20, { blockSize_bytes: 1024 });
   const { fs } = bench;

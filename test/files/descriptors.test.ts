@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { errno } from "../../src/kernel/errno.ts";
 import { limits, openFileKind } from "../../src/kernel/state.ts";
 import { fails, ok, Rig } from "./rig.ts";
 
@@ -43,6 +44,30 @@ test("a full table gives EMFILE and leaves the file to the caller", () => {
   assert.equal(files.kind(reader), openFileKind.none);
   files.release(writer);
   assert.deepEqual(rig.inUse(), new Rig().inUse());
+});
+
+test("a copied table has the same descriptors, each with a reference of its own", () => {
+  const rig = new Rig();
+  const { files } = rig;
+  const before = rig.inUse();
+  const { reader, writer } = pipeEnds(rig);
+  files.retain(reader);
+  assert.equal(files.install(slot, reader, 0b0110, 0b0010), 0);
+  assert.equal(files.install(slot, reader, 1, 1, 4), 1);
+  assert.equal(files.install(slot, writer, 3, 2), 2);
+  ok(files.closeDescriptor(slot, 0));
+  const copy = 9;
+  files.copyDescriptors(slot, copy);
+  assert.equal(files.descriptorCount(copy), 2);
+  assert.deepEqual([files.lookup(copy, 1, 1), files.lookup(copy, 2, 3)], [reader, writer]);
+  assert.deepEqual([files.rights(copy, 2), files.inheriting(copy, 2)], [3, 2]);
+  assert.deepEqual([files.preopenIndex(copy, 1), files.preopenIndex(copy, 2)], [4, -errno.BADF]);
+  files.closeAll(slot);
+  assert.equal(files.hangup(reader), false, "the copy holds both ends");
+  files.retain(writer);
+  assert.equal(files.install(copy, writer, 0, 0), 0, "the lowest free one");
+  files.closeAll(copy);
+  assert.deepEqual(rig.inUse(), before);
 });
 
 test("lookup checks number and rights", () => {

@@ -260,12 +260,17 @@ export class MemoryFileSystem implements FileSystem {
   }
 
   size(handle: number): number {
+    this.hook("size", `${handle}`);
     return this.file(handle).data.length;
   }
 
   truncate(handle: number, size_bytes: number): number {
     this.resize(this.file(handle), size_bytes);
     return 0;
+  }
+
+  extend(handle: number, size_bytes: number): number {
+    return this.size(handle) >= size_bytes ? 0 : this.truncate(handle, size_bytes);
   }
 
   private resize(file: Node, size_bytes: number): void {

@@ -129,6 +129,21 @@ test("truncating and allocating", () => {
   assert.equal(rig.content(again), "");
 });
 
+test("allocating does not cut off what somebody appends at the same time", () => {
+  // It did: it looked at the size and then set one that was too small by then.
+  const { rig, file } = opened();
+  const { files } = rig;
+  files.write(file, text("12345"), 0, 5);
+  const memory = rig.island.fileSystem(0);
+  memory.hook = (what, name) => {
+    if (what !== "size") return;
+    memory.hook = () => undefined;
+    memory.append(Number(name), text("appended"), 0, 8);
+  };
+  ok(files.allocate(file, 0, 8));
+  assert.equal(rig.content(file), "12345appended");
+});
+
 test("attributes of open files and paths", () => {
   const { rig, root, file } = opened();
   const { files } = rig;

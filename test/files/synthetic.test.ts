@@ -148,6 +148,7 @@ function addProcess(rig: Rig, pid: number, name: string, args: string[]): number
   processes.setCpuTime_ns(slot, 1_500_000_000);
   const thread = threads.allocate(1);
   threads.records.setState(thread, threadState.blocked);
+  threads.records.setProcess(thread, slot);
   processes.setThread(slot, thread);
   processes.setState(slot, processState.running);
   return slot;
@@ -166,6 +167,7 @@ test("/proc shows the processes of the whole system", () => {
     "mounts",
     "uptime",
     "version",
+    "self",
     `${pid}`,
   ]);
   assert.deepEqual(list(rig, root, `proc/${pid}`), [".", "..", "cmdline", "stat", "status"]);
@@ -201,7 +203,33 @@ test("/proc shows the processes of the whole system", () => {
   fails(rig.files.openPath(root, `proc/${pid}/status`, reading), "NOENT");
   fails(rig.files.openPath(directory, "status", reading), "NOENT");
   fails(rig.files.stat(directory, stat), "NOENT");
-  assert.deepEqual(list(rig, root, "proc").slice(8), []);
+  assert.deepEqual(list(rig, root, "proc").slice(9), []);
+});
+
+test("/proc/self is whoever looks", () => {
+  const { rig, root } = mounted();
+  const { files } = rig;
+  fails(files.openPath(root, "proc/self/status", reading), "NOENT");
+  const { cores, processes } = rig.areas;
+  const slots = [addProcess(rig, 7, "one", ["one"]), addProcess(rig, 8, "two", ["two"])];
+  const other = new Rig(rig.island, 2);
+  slots.forEach((slot, core) => {
+    cores.setCurrent(core, processes.thread(slot));
+  });
+  assert.equal(rig.get(root, "proc/self/cmdline"), "one\0");
+  assert.equal(other.get(root, "proc/self/cmdline"), "two\0");
+  cores.setCurrent(0, processes.thread(slots[1]));
+  assert.equal(rig.get(root, "proc/self/cmdline"), "two\0", "another process of the same core");
+  assert.equal(files.readSymbolicLink(root, "proc/self"), "8");
+  assert.deepEqual(list(rig, root, "proc/self"), [".", "..", "cmdline", "stat", "status"]);
+  const stat = emptyStat();
+  ok(files.statPath(root, "proc/self", false, stat));
+  assert.deepEqual([stat.fileType, stat.mode, stat.linkCount], [fileType.symbolicLink, 0o777, 1]);
+  ok(files.statPath(root, "proc/self", true, stat));
+  assert.equal(stat.fileType, fileType.directory);
+  fails(files.openPath(root, "proc/self", { ...reading, followLast: false }), "LOOP");
+  fails(files.unlink(root, "proc/self"), "ROFS");
+  fails(files.openPath(root, "proc/self/absent", reading), "NOENT");
 });
 
 test("/proc describes kernels, cores, memory and mounts", () => {

@@ -18,6 +18,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { errno } from "../../src/kernel/errno.ts";
 import { emptyStat, fileType } from "../../src/services/fs/filesystem.ts";
+import type { HostNodes } from "../../src/services/fs/host-nodes.ts";
 import { contentOf, listNames, mountFolder } from "./mount.ts";
 
 const encode = (text: string) => new TextEncoder().encode(text);
@@ -230,6 +231,39 @@ test("a read-only mount refuses every change", () => {
   fs.close(handle);
   assert.equal(contentOf(fs, file), "text");
   assert.deepEqual(readdirSync(mount.folder).sort(), ["d", "f"]);
+});
+
+test("extending makes a file longer and never shorter", () => {
+  using mount = mountFolder();
+  const [fs] = mount.kernels;
+  writeFileSync(join(mount.folder, "f"), "text");
+  const file = fs.lookup(fs.rootInode, "f");
+  const handle = fs.open(file, true);
+  assert.equal(fs.extend(handle, 2), 0);
+  assert.equal(contentOf(fs, file), "text");
+  assert.equal(fs.extend(handle, 6), 0);
+  assert.equal(contentOf(fs, file), "text\0\0");
+  const reading = fs.open(file, false);
+  assert.ok(fs.extend(reading, 9) < 0);
+  fs.close(handle);
+  fs.close(reading);
+});
+
+test("what a core that died had locked is free again", () => {
+  // It was not: files that it was writing to, and all names, stayed locked for ever.
+  using mount = mountFolder({ kernels: 2 });
+  const [fs] = mount.kernels;
+  writeFileSync(join(mount.folder, "f"), "text");
+  const file = fs.lookup(fs.rootInode, "f");
+  const handle = fs.open(file, true);
+  const { nodes } = fs as unknown as { nodes: HostNodes };
+  const dead = 2;
+  nodes.table.acquireMutex(0, dead);
+  nodes.records.acquireSizeMutex(nodes.slotOf(file), dead);
+  fs.recover(dead);
+  assert.equal(fs.write(handle, encode("more"), 0, 4, 4), 4);
+  assert.equal(fs.lookup(fs.rootInode, "f"), file);
+  fs.close(handle);
 });
 
 test("symbolic links are shown, never followed, and may not lead out", () => {

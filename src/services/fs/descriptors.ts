@@ -99,6 +99,20 @@ export class Descriptors {
     return 0;
   }
 
+  /** Gives a process whose table is empty all descriptors of another one; they refer to the same open files. */
+  copyAll(from: number, to: number): void {
+    const { tables } = this;
+    for (let fd = 0; fd < limits.descriptorsPerProcess; fd++) {
+      const file = tables.entriesFile(from, fd);
+      if (file === 0) continue;
+      this.openFiles.retain(file);
+      const rights = tables.entriesRights(from, fd);
+      const inheriting = tables.entriesInheriting(from, fd);
+      this.fill(to, fd, file, rights, inheriting, tables.entriesPreopen(from, fd) - 1);
+    }
+    tables.setLowestFree(to, tables.lowestFree(from));
+  }
+
   /** Closes everything a process has open; its table is then as new. */
   closeAll(slot: number): void {
     for (let fd = 0; fd < limits.descriptorsPerProcess; fd++) {

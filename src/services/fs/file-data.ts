@@ -212,9 +212,8 @@ export class FileData {
     if (!isPosition(offset) || !isPosition(length) || length === 0) return -errno.INVAL;
     const end = offset + length;
     if (!isPosition(end)) return -errno.FBIG;
-    const size_bytes = this.size(file);
-    if (size_bytes < 0 || size_bytes >= end) return Math.min(size_bytes, 0);
-    return this.truncate(file, end);
+    const { records } = this;
+    return this.mounts.fileSystem(records.mount(file)).extend(records.handle(file), end);
   }
 
   sync(file: number): number {

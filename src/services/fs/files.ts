@@ -100,6 +100,11 @@ export class Files {
     this.table.closeAll(slot);
   }
 
+  /** Gives a new process all descriptors of another one; they refer to the same open files. */
+  copyDescriptors(from: number, to: number): void {
+    this.table.copyAll(from, to);
+  }
+
   rights(slot: number, fd: number): number {
     return this.table.rights(slot, fd);
   }
@@ -154,6 +159,11 @@ export class Files {
   /** Both ends of a new pipe, each with one reference, or a negated errno. */
   makePipe(): { reader: number; writer: number } | number {
     return this.openFiles.makePipe();
+  }
+
+  /** What the pipe behind one of its ends holds, which stays in it. */
+  pipeContent(file: number): Uint8Array {
+    return this.openFiles.pipeContent(file);
   }
 
   /** Opens a device by number, without a name: for standard streams. */

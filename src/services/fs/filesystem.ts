@@ -59,6 +59,11 @@ export interface FileSystem {
   readonly rootInode: number;
 
   // Names. `name` is one path component, never "", "." or "..", without "/".
+  /**
+   * Where a file is, below the root and without a "/" at the start, or −NOENT when it has no name any more. Left out
+   * where only looking through all directories would tell.
+   */
+  findPath?(inode: number): string | number;
   /** Inode number of `name` in `directory`, or −ENOENT, −ENOTDIR. */
   lookup(directory: number, name: string): number;
   /** Creates an empty regular file; its inode number, or −EEXIST, −ENOSPC, … */
@@ -100,6 +105,11 @@ export interface FileSystem {
   size(handle: number): number;
   /** Sets the size; growing leaves a hole that reads as zeros. */
   truncate(handle: number, size_bytes: number): number;
+  /** Makes the file at least this long, as one step: it never gets shorter, whoever writes at the same time. */
+  extend(handle: number, size_bytes: number): number;
   /** Makes data and metadata of this file durable on its device. */
   sync(handle: number): number;
+
+  /** Frees the locks of a core that died, where the file system has any. */
+  recover?(deadOwner: number): void;
 }

@@ -87,6 +87,33 @@ export class HostFiles {
     this.handles.free(handle, this.owner);
   }
 
+  write(handle: number, source: Uint8Array, offset: number, length: number, position: number): number {
+    const { host, owner } = this;
+    const { records } = this.handles;
+    const node = records.node(handle);
+    this.nodes.records.acquireSizeMutex(node, owner);
+    try {
+      return host.write(records.file(handle), source, offset, length, position);
+    } finally {
+      this.nodes.records.releaseSizeMutex(node, owner);
+    }
+  }
+
+  /** Makes a file at least this long. The host's own programs must not write behind its end at the same time. */
+  extend(handle: number, size_bytes: number): number {
+    const { host, owner } = this;
+    const { records } = this.handles;
+    const node = records.node(handle);
+    this.nodes.records.acquireSizeMutex(node, owner);
+    try {
+      const file = records.file(handle);
+      const size = host.size(file);
+      return size < 0 || size >= size_bytes ? Math.min(size, 0) : host.setSize(file, size_bytes);
+    } finally {
+      this.nodes.records.releaseSizeMutex(node, owner);
+    }
+  }
+
   /**
    * Writes at the end, also when the host's own programs append at the same time; only the size that is returned
    * may then count their part too. The new size, or a negated errno.
@@ -97,7 +124,7 @@ export class HostFiles {
     // The host would open a file for appending that was opened for reading only.
     if (records.writable(handle) === 0) return host.readOnly ? -errno.ROFS : -errno.BADF;
     const node = records.node(handle);
-    this.nodes.records.acquireAppendMutex(node, owner);
+    this.nodes.records.acquireSizeMutex(node, owner);
     try {
       const file = records.file(handle);
       if (records.appendFile(handle) < 0) records.setAppendFile(handle, host.openForAppend(file));
@@ -110,7 +137,7 @@ export class HostFiles {
           : host.writeAtEnd(appendFile, source, offset, length);
       return written < 0 ? written : host.size(file);
     } finally {
-      this.nodes.records.releaseAppendMutex(node, owner);
+      this.nodes.records.releaseSizeMutex(node, owner);
     }
   }
 }

@@ -82,6 +82,14 @@ export class HostNodes {
     this.table.releaseMutex(0, this.owner);
   }
 
+  recover(deadOwner: number): void {
+    const { table, records } = this;
+    if (table.ownerOfMutex(0) === deadOwner) table.releaseMutex(0, deadOwner);
+    for (let slot = 0; slot < this.capacity; slot++) {
+      if (records.ownerOfSizeMutex(slot) === deadOwner) records.releaseSizeMutex(slot, deadOwner);
+    }
+  }
+
   inodeOf(slot: number): number {
     return this.records.generation(slot) * this.capacity + slot;
   }

@@ -6,7 +6,7 @@ export const nameLength_bytes_max = 255;
 /**
  * A file or directory of the host that programs have seen: where it was found last, and what it was there.
  * Its number, with a generation, is the inode number that programs see. Guarded by `HostTable.mutex`, except
- * `appendMutex`.
+ * `sizeMutex`.
  */
 export const HostNode = struct("HostNode", {
   /** Identity on the host. */
@@ -32,15 +32,18 @@ export const HostNode = struct("HostNode", {
   nameLength_bytes: u8,
   /** UTF-8. */
   name: bytes(nameLength_bytes_max),
-  /** Held for the length of one append, so that the new size is that of this append. Taken without other locks. */
-  appendMutex: lock(),
+  /**
+   * Held while the file may grow, so that the size an append gives is its own, and what is written behind the
+   * end is not cut off by somebody who extends the file. Taken without other locks.
+   */
+  sizeMutex: lock(),
 });
 
 /** An open file; its number is the handle that the virtual file system holds. */
 export const HostHandle = struct("HostHandle", {
   /** Open file of the host, valid on every core. */
   file: i32,
-  /** The same file opened for appending, −1 until the first append. Guarded by the node's `appendMutex`. */
+  /** The same file opened for appending, −1 until the first append. Guarded by the node's `sizeMutex`. */
   appendFile: i32,
   node: u32,
   /** Next handle of the same node. */

@@ -4,7 +4,7 @@
  * The files are the host's; what kernels share is the table of inode numbers (`host-nodes.ts`) and of open
  * files (`host-files.ts`), whose host numbers every core can use. Names that are no UTF-8 are not shown.
  *
- * Locks: the table's, and a node's `appendMutex`, which is taken first. Names are removed, moved and linked with
+ * Locks: the table's, and a node's `sizeMutex`, which is taken first. Names are removed, moved and linked with
  * the table locked, so that no other kernel acts on a path in between; looking up, creating, reading and writing
  * do not hold it while the host works. The host's own programs may change the tree at any time: then the host
  * decides what a name means, and an inode number of something that is gone gives −ENOENT or −ESTALE.
@@ -83,7 +83,28 @@ export class HostFileSystem implements FileSystem {
     return this.files.used();
   }
 
+  /** Frees the locks of a core that died. An entry of the table that it was just changing may stay unused. */
+  recover(deadOwner: number): void {
+    this.nodes.recover(deadOwner);
+  }
+
   // Names.
+
+  findPath(inode: number): string | number {
+    const { nodes, from } = this;
+    nodes.lock();
+    try {
+      const result = this.lockedPlace(inode);
+      if (result < 0) return result;
+      // The name may belong to another file by now, or to none.
+      const found = this.host.status(from.directory, from.name, this.status);
+      if (found < 0) return found;
+      if (nodes.find(this.status) !== nodes.slotOf(inode)) return -errno.NOENT;
+      return [from.directory, from.name].filter((part) => part !== "").join("/");
+    } finally {
+      nodes.unlock();
+    }
+  }
 
   lookup(directory: number, name: string): number {
     const { nodes, host, status } = this;
@@ -341,7 +362,7 @@ export class HostFileSystem implements FileSystem {
   }
 
   write(handle: number, source: Uint8Array, offset: number, length: number, position: number): number {
-    return this.host.write(this.files.fileOf(handle), source, offset, length, position);
+    return this.files.write(handle, source, offset, length, position);
   }
 
   append(handle: number, source: Uint8Array, offset: number, length: number): number {
@@ -354,6 +375,10 @@ export class HostFileSystem implements FileSystem {
 
   truncate(handle: number, size_bytes: number): number {
     return this.host.setSize(this.files.fileOf(handle), size_bytes);
+  }
+
+  extend(handle: number, size_bytes: number): number {
+    return this.files.extend(handle, size_bytes);
   }
 
   sync(handle: number): number {

@@ -320,12 +320,16 @@ export class Mounts implements MountView {
    */
   recover(deadOwner: number): void {
     this.namespace.recover(deadOwner);
-    if (this.system.ownerOfMountMutex(0) !== deadOwner) return;
-    for (let mount = 1; mount < limits.mounts; mount++) {
-      const isGoing = this.records.users(mount) >= goneBit;
-      if (isGoing && this.records.type(mount) !== mountType.none) this.retract(mount);
+    if (this.system.ownerOfMountMutex(0) === deadOwner) {
+      for (let mount = 1; mount < limits.mounts; mount++) {
+        const isGoing = this.records.users(mount) >= goneBit;
+        if (isGoing && this.records.type(mount) !== mountType.none) this.retract(mount);
+      }
+      this.system.releaseMountMutex(0, deadOwner);
     }
-    this.system.releaseMountMutex(0, deadOwner);
+    for (let mount = 1; mount < limits.mounts; mount++) {
+      if (this.records.type(mount) !== mountType.none) this.fileSystem(mount).recover?.(deadOwner);
+    }
   }
 
   private freeRecord(): number {

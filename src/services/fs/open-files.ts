@@ -180,6 +180,11 @@ export class OpenFiles {
     return isPipe ? this.pipes.filled(this.records.object(file)) : 0;
   }
 
+  /** What the pipe of one of its ends holds, which stays in it. */
+  pipeContent(file: number): Uint8Array {
+    return this.pipes.peek(this.records.object(file));
+  }
+
   /** Frees the locks of a core that died. What only it knew of stays open. */
   recover(deadOwner: number): void {
     for (let file = 1; file <= this.pool.capacity; file++) {

@@ -9,6 +9,7 @@ import {
   type KernelControlBlock,
   kernelState,
   limits,
+  migratability,
   type Process,
   processState,
   type SystemBlock,
@@ -218,6 +219,7 @@ function processStatus(facts: ProcFacts, slot: number): string {
     ["PPid", processes.parent(slot)],
     ["Kernel", processes.kernel(slot)],
     ["Core", processes.core(slot)],
+    ["Migratable", migratableText(facts, slot)],
     ["Priority", processes.priority(slot)],
     ["PendingSignal", processes.pendingSignal(slot)],
     ["VmSize", `${processes.memoryPages(slot) * pages_kB} kB`],
@@ -226,6 +228,12 @@ function processStatus(facts: ProcFacts, slot: number): string {
     ["CpuTime", `${milliseconds(cpuTime_ns(facts.areas, slot, facts.clock.monotonic_ns()))} ms`],
   ];
   return lines.map(([name, value]) => `${name}:\t${value}\n`).join("");
+}
+
+function migratableText({ areas: { processes } }: ProcFacts, slot: number): string {
+  const value = processes.migratable(slot);
+  if (value !== migratability.no) return value === migratability.yes ? "yes" : "unknown";
+  return `no (${paddedText(processes.obstacle(slot))})`;
 }
 
 /** The line of Linux's `/proc/PID/stat`: 52 fields, those unknown here are 0. */

@@ -19,6 +19,9 @@ const processNames = Object.keys(processFiles);
 const firstSystemInode = 2;
 const firstProcessInode = 64;
 const inodesPerProcess = 8;
+/** `/proc/self`, a symbolic link: each process that looks sees its own pid in it. */
+const selfInode = firstProcessInode - 1;
+const selfName = "self";
 /** Handle of every directory; snapshots count from 1. */
 const directoryHandle = 0;
 
@@ -26,6 +29,7 @@ export interface ProcServices {
   readonly facts: ProcFacts;
   readonly snapshots: Pool<typeof ProcessSnapshot.fields>;
   readonly pages: PageSource;
+  /** Core id + 1. */
   readonly owner: number;
 }
 
@@ -46,12 +50,13 @@ export class ProcFileSystem extends SyntheticFileSystem {
 
   override lookup(directory: number, name: string): number {
     const place = placeOf(directory);
-    if (place.fileName !== "") return -errno.NOTDIR;
+    if (place.fileName !== "" || directory === selfInode) return -errno.NOTDIR;
     if (place.pid !== 0) {
       if (slotOf(this.facts, place.pid) < 0) return -errno.NOENT;
       const index = processNames.indexOf(name);
       return index < 0 ? -errno.NOENT : directory + 1 + index;
     }
+    if (name === selfName) return selfInode;
     const index = systemNames.indexOf(name);
     if (index >= 0) return index + firstSystemInode;
     const pid = /^[1-9][0-9]{0,9}$/.test(name) ? Number(name) : 0;
@@ -66,17 +71,33 @@ export class ProcFileSystem extends SyntheticFileSystem {
     const started_ns = pid === 0 ? 0 : areas.processes.startTime_ns(slot);
     const time_ns = Math.floor(clock.realtime_ns() - (clock.monotonic_ns() - started_ns));
     into.inode = inode;
-    into.fileType = fileName === "" ? fileType.directory : fileType.regularFile;
-    into.linkCount = fileName === "" ? 2 : 1;
-    into.mode = fileName === "" ? 0o555 : 0o444;
     into.size_bytes = 0;
     into.accessTime_ns = time_ns;
     into.modificationTime_ns = time_ns;
     into.changeTime_ns = time_ns;
+    if (inode === selfInode) {
+      into.fileType = fileType.symbolicLink;
+      into.linkCount = 1;
+      into.mode = 0o777;
+      return 0;
+    }
+    into.fileType = fileName === "" ? fileType.directory : fileType.regularFile;
+    into.linkCount = fileName === "" ? 2 : 1;
+    into.mode = fileName === "" ? 0o555 : 0o444;
     return 0;
   }
 
+  /** Of `/proc/self`: the pid of the process that runs on this core, which is the one that asks. */
+  override readSymbolicLink(inode: number): string | number {
+    if (inode !== selfInode) return -errno.INVAL;
+    const { cores, threads, processes } = this.facts.areas;
+    const thread = cores.current(this.owner - 1);
+    const pid = thread === 0 ? 0 : processes.pid(threads.records.process(thread));
+    return pid === 0 ? -errno.NOENT : `${pid}`;
+  }
+
   override open(inode: number, write: boolean): number {
+    if (inode === selfInode) return -errno.LOOP;
     const { pid, fileName } = placeOf(inode);
     const slot = pid === 0 ? -1 : slotOf(this.facts, pid);
     if (pid !== 0 && slot < 0) return -errno.NOENT;
@@ -133,7 +154,7 @@ export class ProcFileSystem extends SyntheticFileSystem {
 
   protected override entries(directory: number): readonly SyntheticEntry[] | undefined {
     const { pid, fileName } = placeOf(directory);
-    if (fileName !== "") return undefined;
+    if (fileName !== "" || directory === selfInode) return undefined;
     const files = (names: readonly string[], first: number) =>
       names.map((name, index) => ({ name, inode: first + index, type: fileType.regularFile }));
     if (pid !== 0) return slotOf(this.facts, pid) < 0 ? [] : files(processNames, directory + 1);
@@ -142,7 +163,8 @@ export class ProcFileSystem extends SyntheticFileSystem {
       inode: directoryInode(one),
       type: fileType.directory,
     }));
-    return [...files(systemNames, firstSystemInode), ...processes];
+    const self = { name: selfName, inode: selfInode, type: fileType.symbolicLink };
+    return [...files(systemNames, firstSystemInode), self, ...processes];
   }
 
   protected override parent(): number {

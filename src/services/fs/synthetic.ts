@@ -1,6 +1,6 @@
 /**
  * The common part of file systems that are made up by the system (`/dev`, `/proc`, `/bin`): nothing in them
- * can be created, renamed or removed, and they have no symbolic links. What a program asks for in vain gets
+ * can be created, renamed or removed. What a program asks for in vain gets
  * the error that a read-only file system gives.
  */
 import { errno } from "../../kernel/errno.ts";
@@ -83,7 +83,7 @@ export abstract class SyntheticFileSystem implements FileSystem {
     return this.refuseChange(fromDirectory, fromName);
   }
 
-  readSymbolicLink(): number {
+  readSymbolicLink(_inode: number): string | number {
     return -errno.INVAL;
   }
 
@@ -104,6 +104,10 @@ export abstract class SyntheticFileSystem implements FileSystem {
   }
 
   truncate(): number {
+    return -errno.ROFS;
+  }
+
+  extend(): number {
     return -errno.ROFS;
   }
 

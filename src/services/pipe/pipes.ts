@@ -156,6 +156,16 @@ export class Pipes {
     return ready ? room : -errno.AGAIN;
   }
 
+  /** What the pipe holds, which stays in it. */
+  peek(pipe: number): Uint8Array {
+    const { records } = this;
+    records.acquireMutex(pipe, this.owner);
+    const content = new Uint8Array(this.filled(pipe));
+    this.copyOut(pipe, records.head(pipe), content, 0, content.length);
+    records.releaseMutex(pipe, this.owner);
+    return content;
+  }
+
   /** Bytes in the pipe; only roughly without its lock. */
   filled(pipe: number): number {
     return (this.records.tail(pipe) - this.records.head(pipe)) >>> 0;

@@ -366,6 +366,14 @@ export class Ext2 implements FileSystem {
     }
   }
 
+  extend(handle: number, size_bytes: number): number {
+    try {
+      return this.#files.extend(handle, size_bytes);
+    } catch (error) {
+      return this.#failure(error);
+    }
+  }
+
   sync(handle: number): number {
     const status = this.#files.check(handle);
     return status < 0 ? status : this.syncAll();

@@ -126,13 +126,23 @@ export class Files {
   }
 
   truncate(handle: number, size_bytes: number): number {
+    return this.#setSize(handle, size_bytes, true);
+  }
+
+  extend(handle: number, size_bytes: number): number {
+    return this.#setSize(handle, size_bytes, false);
+  }
+
+  #setSize(handle: number, size_bytes: number, shrinks: boolean): number {
     const inode = this.#writableInodeOf(handle);
     if (inode < 0) return inode;
     if (!Number.isSafeInteger(size_bytes) || size_bytes < 0) return -errno.INVAL;
     const { inodeCores, owner } = this.#volume;
     inodeCores.acquireMutex(inode, owner);
     try {
-      return this.#data.truncate(inode, this.#volume.inodeAddress(inode), size_bytes);
+      const address = this.#volume.inodeAddress(inode);
+      if (!shrinks && size_bytes <= this.#inodes.size(address)) return 0;
+      return this.#data.truncate(inode, address, size_bytes);
     } finally {
       inodeCores.releaseMutex(inode, owner);
     }
