@@ -10,8 +10,9 @@ const ArgumentHeader = struct("ArgumentHeader", {
   argumentCount: u32,
   environmentCount: u32,
   preopenCount: u32,
+  stoppingPointCount: u32,
 });
-const header_bytes = 16;
+const header_bytes = 20;
 /** Most that arguments, environment and names may take together. */
 export const argumentBlock_bytes_max = 4 * 1024 * 1024;
 
@@ -23,6 +24,8 @@ export interface ProgramArguments {
   readonly environment: readonly string[];
   /** Names of the preopened directories, in descriptor order from 3. */
   readonly preopens: readonly string[];
+  /** Where it is to stop, see `wasi/stopping-point.ts`; nowhere unless given. */
+  readonly stoppingPoint?: string;
 }
 
 /** The same, as the program will receive it. */
@@ -31,11 +34,19 @@ export interface DecodedArguments {
   readonly arguments: Uint8Array[];
   readonly environment: Uint8Array[];
   readonly preopens: string[];
+  readonly stoppingPoint: string | undefined;
 }
 
 /** The block's bytes. Throws a RangeError naming the string that contains a NUL. */
 export function encodeArguments(value: ProgramArguments): Uint8Array {
-  const strings = [value.program, ...value.arguments, ...value.environment, ...value.preopens];
+  const stoppingPoints = value.stoppingPoint === undefined ? [] : [value.stoppingPoint];
+  const strings = [
+    value.program,
+    ...value.arguments,
+    ...value.environment,
+    ...value.preopens,
+    ...stoppingPoints,
+  ];
   for (const text of strings) {
     if (text.includes("\0"))
       throw new RangeError(`argument ${JSON.stringify(text)} contains a NUL character`);
@@ -47,6 +58,7 @@ export function encodeArguments(value: ProgramArguments): Uint8Array {
   header.setArgumentCount(0, value.arguments.length);
   header.setEnvironmentCount(0, value.environment.length);
   header.setPreopenCount(0, value.preopens.length);
+  header.setStoppingPointCount(0, stoppingPoints.length);
   block.set(body, header_bytes);
   return block;
 }
@@ -64,7 +76,13 @@ export function decodeArguments(
     return null;
   // A private copy: text decoders refuse shared memory, and nobody can change it under us.
   const block = memory.bytes.slice(offset, offset + size_bytes);
-  const counts = [1, header.argumentCount(0), header.environmentCount(0), header.preopenCount(0)];
+  const counts = [
+    1,
+    header.argumentCount(0),
+    header.environmentCount(0),
+    header.preopenCount(0),
+    header.stoppingPointCount(0),
+  ];
   let at = header_bytes;
   const groups: Uint8Array[][] = [];
   for (const count of counts) {
@@ -83,5 +101,6 @@ export function decodeArguments(
     arguments: groups[1],
     environment: groups[2],
     preopens: groups[3].map((name) => decoder.decode(name)),
+    stoppingPoint: groups[4].length === 0 ? undefined : decoder.decode(groups[4][0]),
   };
 }

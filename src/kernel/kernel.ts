@@ -7,15 +7,18 @@ import { type Core, interruptLine, type OperatorLog } from "../machine/machine.t
 import type { TypedMemory } from "../memory/index.ts";
 import type { Endpoint } from "../message/index.ts";
 import type { Areas } from "./areas.ts";
+import { Balancer } from "./balance.ts";
+import type { CaptureService } from "./capture.ts";
 import { errno } from "./errno.ts";
+import { coreOfHolder, heldBy, Migration } from "./migration.ts";
 import type { PageAllocator } from "./page-allocator.ts";
 import type { Personality } from "./personality.ts";
-import { ProcessTable } from "./processes.ts";
+import { ProcessTable, signal } from "./processes.ts";
 import type { ProgramRunner } from "./program-runner.ts";
 import { bootKernel, spawn } from "./protocol.ts";
 import type { RunQueue } from "./run-queue.ts";
 import { Scheduler } from "./scheduler.ts";
-import { kernelState } from "./state.ts";
+import { kernelState, limits, processState } from "./state.ts";
 import type { WaitService } from "./wait.ts";
 
 /** The parts that every image puts together before it makes a kernel. */
@@ -27,9 +30,12 @@ export interface KernelFoundation {
   readonly endpoint: Endpoint;
   readonly queue: RunQueue;
   readonly waits: WaitService;
+  readonly captures: CaptureService;
   /** Number that names this core as a holder of locks: core id + 1. */
   readonly owner: number;
   readonly log: OperatorLog;
+  /** Whether this core pushes processes to others that have less to do. */
+  readonly balance: boolean;
 }
 
 /** What a new process is made from, besides the kernel and core it runs on. */
@@ -52,6 +58,8 @@ export class Kernel {
   private readonly parts: KernelFoundation;
   private readonly personality: Personality;
   private readonly scheduler: Scheduler;
+  private readonly migration: Migration;
+  private readonly balancer: Balancer | undefined;
 
   constructor(
     id: number,
@@ -66,10 +74,16 @@ export class Kernel {
     const runner = makeRunner(this.table, () => this.scheduler);
     this.scheduler = new Scheduler(parts.core, parts.areas, parts.queue, {
       service: (lines) => this.service(lines),
-      begin: (thread) => runner.run(thread, this.scheduler),
+      begin: (thread) => runner.run(thread),
       enter: (thread) => runner.enter(thread),
       dying: () => runner.dying(),
+      capturing: () => runner.capturing(),
+      reentry_ns: () => runner.reentry_ns(),
+      alarm_ns: () => runner.paging.alarm_ns,
+      alarm: (now_ns) => runner.paging.alarm(now_ns),
     });
+    this.migration = new Migration({ ...parts, runner });
+    this.balancer = parts.balance ? new Balancer(parts) : undefined;
     this.serveMessages();
   }
 
@@ -79,6 +93,7 @@ export class Kernel {
     const { kernels, cores, system } = areas;
     cores.setKernel(core.id, this.id);
     cores.setDeaf(core.id, 0);
+    cores.setClosing(core.id, 0);
     cores.setDeafQueue(core.id, this.allocateQueue());
     if (kernels.addCoreCount(this.id, 1) === 0) {
       kernels.setFirstCore(this.id, core.id);
@@ -94,6 +109,9 @@ export class Kernel {
     cores.notifyOnline(core.id);
     await this.scheduler.run();
     cores.setOnline(core.id, 0);
+    // Whoever asked before is answered; who asks later sees that this core is off line.
+    this.parts.endpoint.drain();
+    this.endLeftovers();
     areas.waitQueues.free(cores.deafQueue(core.id), this.parts.owner);
     if (kernels.addCoreCount(this.id, -1) === 1) {
       kernels.setState(this.id, kernelState.stopped);
@@ -124,6 +142,25 @@ export class Kernel {
     return this.scheduler.cpuTime_ns(thread);
   }
 
+  /** Whatever came too late to be moved or ended before this kernel was asked to stop. */
+  private endLeftovers(): void {
+    const { areas, core, pages } = this.parts;
+    const { processes } = areas;
+    for (let slot = 1; slot < limits.processes; slot++) {
+      const holder = processes.holder(slot);
+      if (processes.state(slot) !== processState.running || coreOfHolder(holder) !== core.id) continue;
+      // One that is offered to another core may just be taken.
+      if (processes.compareExchangeHolder(slot, holder, heldBy(core.id)) !== holder) continue;
+      const offset = processes.argumentOffset(slot);
+      if (offset !== 0) pages.free(offset, processes.argumentOrder(slot));
+      this.personality.releaseFiles(slot);
+      this.table.end(slot, 128 + signal.KILL, signal.KILL, `kernel ${this.id} stopped`);
+    }
+    for (let thread = 1; thread !== 0; ) thread = this.parts.queue.dequeue();
+    // Answers of targets that come later find nobody who counts.
+    areas.cores.setLoad(core.id, 0);
+  }
+
   private allocateQueue(): number {
     const queue = this.parts.areas.waitQueues.allocate(this.parts.owner);
     if (queue < 0) throw new Error(`kernel ${this.id}: no wait queue is left to boot with`);
@@ -142,6 +179,8 @@ export class Kernel {
 
   private service(lines: number): void {
     if (lines & interruptLine.message) this.parts.endpoint.drain();
+    if (lines & interruptLine.signal) this.migration.takeBackKilled();
+    if (lines & interruptLine.timer) this.balancer?.tick();
     if (lines & interruptLine.halt) this.scheduler.halt();
   }
 }

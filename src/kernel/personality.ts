@@ -41,12 +41,23 @@ export interface Personality {
    * Zero, or a negated errno.
    */
   adoptFiles(slot: number, files: readonly number[]): number;
+  /** Gives a new process the descriptors of another one, with the same open files. */
+  copyFiles(from: number, to: number): void;
   /** Gives up one reference of each, for a process that could not be made. */
   dropFiles(files: readonly number[]): void;
   /** Gives up everything the process holds. */
   releaseFiles(slot: number): void;
   /** Import functions for a program, made once on each core; they act for the process that entered last. */
   imports(wanted: readonly WantedImport[]): ImportTable;
+  /**
+   * Import functions for one process that is to stop at a point that was given as text; undefined when the text
+   * means nothing.
+   */
+  stoppingImports(
+    wanted: readonly WantedImport[],
+    process: RunningProcess,
+    point: string,
+  ): ImportTable | undefined;
   /** Prepares for the system calls of a process of this core. */
   admit(process: RunningProcess): ProcessCalls;
 }

@@ -9,9 +9,11 @@ import type { Clock, Core } from "../machine/machine.ts";
 import { interruptLine } from "../machine/machine.ts";
 import type { Accessor } from "../memory/index.ts";
 import type { Areas } from "./areas.ts";
+import { refuseCaptures } from "./capture.ts";
+import { orphanChildren } from "./children.ts";
 import { errno } from "./errno.ts";
 import type { RunQueue } from "./run-queue.ts";
-import { type CoreBlock, limits, type Process, processState, threadState } from "./state.ts";
+import { type CoreBlock, limits, migratability, type Process, processState, threadState } from "./state.ts";
 import type { WaitService } from "./wait.ts";
 
 /** Signals that the kernel itself raises, with Unix numbers. */
@@ -43,6 +45,10 @@ export interface ProcessDescription {
   readonly argumentOffset: number;
   readonly argumentOrder: number;
   readonly memoryLimitPages: number;
+  /** See `Process.clockOffset_ns`; 0 unless given. */
+  readonly clockOffset_ns?: number;
+  /** The pid it is to have, if that is free; any for 0 or unless given. */
+  readonly pid?: number;
 }
 
 export interface ProcessStatus {
@@ -55,6 +61,12 @@ export interface ProcessStatus {
   readonly cpuTime_ns: number;
   readonly startTime_ns: number;
   readonly memory_bytes: number;
+  /** How much of its memory has not come yet after a migration on demand; 0 once it runs at full speed. */
+  readonly missing_bytes: number;
+  /** Whether it can be captured and moved; undefined until its program is loaded. */
+  readonly migratable: boolean | undefined;
+  /** What keeps it from being captured; empty if nothing does. */
+  readonly obstacle: string;
 }
 
 export class ProcessTable {
@@ -84,7 +96,7 @@ export class ProcessTable {
       threads.free(thread, this.owner);
       return -errno.AGAIN;
     }
-    const pid = this.claimPid();
+    const pid = this.claimPid(description.pid ?? 0);
     if (pid === 0) {
       threads.free(thread, this.owner);
       waitQueues.free(queue, this.owner);
@@ -96,10 +108,19 @@ export class ProcessTable {
     processes.setKernel(slot, description.kernel);
     processes.setCore(slot, description.core);
     processes.setThread(slot, thread);
+    processes.setHolder(slot, description.core + 1);
+    processes.setCaptureRequests(slot, 0);
+    processes.setCaptureClaims(slot, 0);
+    processes.setMigratable(slot, migratability.unknown);
+    processes.setStopped(slot, 0);
+    processes.setClockOffset_ns(slot, description.clockOffset_ns ?? 0);
     processes.setPendingSignal(slot, 0);
     processes.setExitCode(slot, 0);
     processes.setEndSignal(slot, 0);
     processes.setDetached(slot, description.detached ? 1 : 0);
+    processes.setChildren(slot, 0);
+    processes.setLentTo(slot, 0);
+    processes.setBorrows(slot, 0);
     processes.setPriority(slot, description.priority);
     processes.setName(slot, clip(description.name, 63));
     processes.setMessage(slot, new Uint8Array(0));
@@ -107,10 +128,12 @@ export class ProcessTable {
     processes.setArgumentOffset(slot, description.argumentOffset);
     processes.setArgumentOrder(slot, description.argumentOrder);
     processes.setMemoryPages(slot, 0);
+    processes.setMissingPages(slot, 0);
     processes.setMemoryLimitPages(slot, description.memoryLimitPages);
     processes.setStartTime_ns(slot, this.clock.monotonic_ns());
     processes.setEndTime_ns(slot, 0);
     processes.setCpuTime_ns(slot, 0);
+    processes.setArrivalTime_ns(slot, this.clock.monotonic_ns());
     threads.records.setProcess(thread, slot);
     threads.records.setCore(thread, description.core);
     threads.records.setPriority(thread, description.priority);
@@ -122,8 +145,15 @@ export class ProcessTable {
     return slot;
   }
 
-  private claimPid(): number {
+  /** A pid whose slot is now an embryo; 0 if there is none, or `wanted` is taken. */
+  private claimPid(wanted: number): number {
     const { processes, system } = this.areas;
+    if (wanted !== 0) {
+      const slot = wanted % limits.processes;
+      if (slot === 0) return 0;
+      const before = processes.compareExchangeState(slot, processState.free, processState.embryo);
+      return before === processState.free ? wanted : 0;
+    }
     for (let attempt = 0; attempt < limits.processes; attempt++) {
       const pid = system.addNextPid(0, 1) + 1;
       if (pid === 0) continue;
@@ -186,15 +216,29 @@ export class ProcessTable {
     processes.setMessage(slot, clip(message, 255));
     processes.setEndTime_ns(slot, this.clock.monotonic_ns());
     processes.setMemoryPages(slot, 0);
+    processes.setMissingPages(slot, 0);
     cores.addLoad(processes.core(slot), -1);
     threads.records.setState(thread, threadState.ended);
     threads.free(thread, this.owner);
-    const detached = processes.detached(slot) !== 0;
+    orphanChildren(processes, slot, (child) => this.collect(child));
+    const parent = processes.parent(slot);
     const queue = processes.exitQueue(slot);
+    processes.setBorrows(slot, 0);
+    // Before anybody can collect the zombie: the requests found afterwards may be another process's.
+    processes.setMigratable(slot, migratability.no);
+    refuseCaptures(processes, slot, -errno.SRCH);
     processes.setState(slot, processState.zombie);
     this.waits.wake(queue);
     processes.notifyState(slot);
-    if (detached) this.collect(slot);
+    this.wakeParent(parent);
+    // Looked at only now: see `orphanChildren`.
+    if (processes.detached(slot) !== 0) this.collect(slot);
+  }
+
+  /** A child has ended, or has left its parent's memory. */
+  wakeParent(parent: number): void {
+    const slot = this.find(parent);
+    if (slot > 0) this.waits.wake(this.areas.processes.exitQueue(slot));
   }
 
   /** Frees a zombie's slot. False if somebody else collected it. */
@@ -228,7 +272,13 @@ export class ProcessTable {
         name: text(processes.name(slot)),
         cpuTime_ns: cpuTime_ns(this.areas, slot, now_ns),
         startTime_ns: processes.startTime_ns(slot),
-        memory_bytes: processes.memoryPages(slot) * 65536,
+        memory_bytes: processes.memoryPages(slot) * 65_536,
+        missing_bytes: processes.missingPages(slot) * 4096,
+        migratable:
+          processes.migratable(slot) === migratability.unknown
+            ? undefined
+            : processes.migratable(slot) === migratability.yes,
+        obstacle: processes.migratable(slot) === migratability.no ? text(processes.obstacle(slot)) : "",
       });
     }
     return found.sort((a, b) => a.pid - b.pid);
@@ -270,7 +320,7 @@ export function cpuTime_ns(
 }
 
 /** UTF-8 of a text, cut to at most `limit_bytes` without splitting a character. */
-function clip(value: string, limit_bytes: number): Uint8Array {
+export function clip(value: string, limit_bytes: number): Uint8Array {
   const target = new Uint8Array(limit_bytes);
   return target.subarray(0, new TextEncoder().encodeInto(value, target).written);
 }

@@ -8,6 +8,15 @@
  * Boot:   1. `boot_request` to any running kernel: start a kernel on that core.
  *         2. `boot_reply`: its status is 0 once the core was started, −BUSY when it is not off. The new kernel's control
  *            block says when it runs.
+ * Migrate: 1. The source core posts the process's record, its memory and its compiled program (`Core.post`), then sends
+ *            `migrate_request`.
+ *         2. `migrate_reply`: its status is 0 when the target has the process, or a negated errno, and then the
+ *            source keeps it. See `migration.ts` for what decides who has it when no reply comes.
+ * Restore: 1. `restore_request` to the core that is to run the process; the page is that of a `CheckpointOrder`, which
+ *            stays the sender's, as do the files it names.
+ *         2. `restore_reply`: its status is the pid, or a negated errno and the order says why.
+ * Close:  1. `close_request` to a core whose kernel is about to stop.
+ *         2. `close_reply`: its status is 0; the core takes no process from another one any more, until it is booted again.
  * Terminal: `terminal_read_request` / `terminal_write_request` to the kernel that owns the terminal; the reply
  *         carries the bytes read, or the number written; −AGAIN when it would have to wait.
  */
@@ -35,6 +44,11 @@ export const spawn = request(
 );
 
 export const bootKernel = request("boot", { core: u32, kernel: u32 }, {});
+
+export const closeCore = request("close", {}, {});
+export const migrate = request("migrate", { slot: u32, ticket: u32 }, {});
+
+export const restore = request("restore", { page: u32 }, {});
 
 export const terminalRead = request("terminal_read", { length: u32 }, { result: i32 }, { tail: true });
 export const terminalWrite = request("terminal_write", {}, { result: i32 }, { tail: true });

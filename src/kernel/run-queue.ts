@@ -55,6 +55,7 @@ export class RunQueue {
     if (tail === 0) this.cores.setReadyHead(core, priority, thread);
     else this.threads.setNext(tail, thread);
     this.cores.setReadyTail(core, priority, thread);
+    this.cores.setReadyCount(core, this.cores.readyCount(core) + 1);
     this.cores.releaseQueueMutex(core, this.owner);
   }
 
@@ -68,6 +69,7 @@ export class RunQueue {
     const next = this.threads.next(thread);
     this.cores.setReadyHead(core, priority, next);
     if (next === 0) this.cores.setReadyTail(core, priority, 0);
+    this.cores.setReadyCount(core, this.cores.readyCount(core) - 1);
     this.cores.releaseQueueMutex(core, this.owner);
     return thread;
   }

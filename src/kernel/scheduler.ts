@@ -5,6 +5,7 @@
  * the next thread and resolves the promise it waits on. Only when nobody is ready does control return to
  * `run`, which idles until an interrupt.
  */
+import { interruptAnswer, resumption } from "../engine/index.ts";
 import { type Core, interruptLine } from "../machine/machine.ts";
 import type { Areas } from "./areas.ts";
 import type { RunQueue } from "./run-queue.ts";
@@ -24,6 +25,13 @@ export interface SchedulerHooks {
   enter(thread: number): void;
   /** The process of the running thread has a pending signal. */
   dying(): boolean;
+  /** The running context is to be captured. */
+  capturing(): boolean;
+  /** Processor time of its process at which the running context is to be entered anew; Infinity for never. */
+  reentry_ns(): number;
+  /** When `alarm` wants to be called at the latest, also while the core idles; Infinity for never. */
+  alarm_ns(): number;
+  alarm(now_ns: number): void;
 }
 
 export class Scheduler {
@@ -36,7 +44,7 @@ export class Scheduler {
   private readonly queue: RunQueue;
   private readonly hooks: SchedulerHooks;
   /** Engine contexts that are suspended on this core: thread → resume. They belong to the core. */
-  private readonly suspended = new Map<number, () => void>();
+  private readonly suspended = new Map<number, (answer: number) => void>();
   /** Cache of the blocked threads of this core that have a deadline. */
   private readonly sleepers = new Set<number>();
   private earliest_ns = Infinity;
@@ -68,7 +76,7 @@ export class Scheduler {
         });
       } else if (!this.halting) {
         const from_ns = this.core.clock.monotonic_ns();
-        await this.core.idle(this.earliest_ns);
+        await this.core.idle(Math.min(this.earliest_ns, this.hooks.alarm_ns()));
         this.cores.setIdle_ns(
           this.core.id,
           this.cores.idle_ns(this.core.id) + this.core.clock.monotonic_ns() - from_ns,
@@ -82,16 +90,17 @@ export class Scheduler {
     this.halting = true;
   }
 
-  /** Poll of a running program: 0 go on, 1 suspend, 2 die. */
+  /** Poll of a running program: an `interruptAnswer`. */
   interrupt(): number {
     const lines = this.serviceInterrupts();
-    if (this.hooks.dying()) return 2;
+    if (this.hooks.dying()) return interruptAnswer.die;
+    if (this.hooks.capturing() || this.mustReenter()) return interruptAnswer.capture;
     if (this.halting || this.mustPreempt()) {
       this.preempting = true;
-      return 1;
+      return interruptAnswer.suspend;
     }
     if (lines !== 0) this.armTimer();
-    return 0;
+    return interruptAnswer.proceed;
   }
 
   /** The next `suspend` of the running thread keeps it ready: it only lets others go first. */
@@ -100,11 +109,17 @@ export class Scheduler {
   }
 
   /**
-   * The running context stops: preempted (it stays ready) or blocked. Resolves when it is dispatched again.
-   * A wake-up that already came makes it go on at once.
+   * The running context stops: preempted (it stays ready) or blocked. Resolves to a `resumption` when it is
+   * dispatched again. A wake-up that already came makes it go on at once, as does a request to capture it: its
+   * thread then never stops, and the call that blocked is repeated after the capture.
    */
-  suspend(): Promise<void> {
+  suspend(): Promise<number> {
     const thread = this.current;
+    if (this.hooks.capturing()) {
+      this.preempting = false;
+      this.threads.setDeadline_ns(thread, Infinity);
+      return Promise.resolve(resumption.capture);
+    }
     if (this.preempting) {
       this.preempting = false;
       this.threads.setState(thread, threadState.ready);
@@ -121,7 +136,7 @@ export class Scheduler {
           threadState.blocked
       ) {
         this.threads.setDeadline_ns(thread, Infinity);
-        return Promise.resolve();
+        return Promise.resolve(this.resumption());
       }
       if (deadline_ns !== Infinity) {
         this.sleepers.add(thread);
@@ -130,7 +145,7 @@ export class Scheduler {
     }
     return new Promise((resolve) => {
       this.suspended.set(thread, resolve);
-      this.leave(thread);
+      this.leave();
     });
   }
 
@@ -141,18 +156,29 @@ export class Scheduler {
     return this.processes.cpuTime_ns(process) + now_ns;
   }
 
+  /** How the running thread's context goes on. */
+  private resumption(): number {
+    return this.hooks.capturing() ? resumption.capture : resumption.proceed;
+  }
+
+  /** Credits the running thread with the time since its dispatch: it is about to end or to leave this core. */
+  settle(): void {
+    const now_ns = this.core.clock.monotonic_ns();
+    const process = this.threads.process(this.current);
+    this.processes.setCpuTime_ns(process, this.processes.cpuTime_ns(process) + now_ns - this.dispatched_ns);
+    this.dispatched_ns = now_ns;
+    this.cores.setDispatched_ns(this.core.id, now_ns);
+  }
+
   /** Forgets a thread whose context will never be resumed. */
   forget(thread: number): void {
     this.suspended.delete(thread);
     this.sleepers.delete(thread);
   }
 
-  private leave(thread: number): void {
-    const process = this.threads.process(thread);
-    const now_ns = this.core.clock.monotonic_ns();
-    const ran_ns = now_ns - this.dispatched_ns;
-    this.processes.setCpuTime_ns(process, this.processes.cpuTime_ns(process) + ran_ns);
-    this.switchToNext(now_ns);
+  private leave(): void {
+    this.settle();
+    this.switchToNext(this.dispatched_ns);
   }
 
   private switchToNext(now_ns: number): void {
@@ -193,7 +219,7 @@ export class Scheduler {
     if (resume === undefined)
       throw new Error(`thread ${thread} is ready on core ${core} but has no context there`);
     this.suspended.delete(thread);
-    resume();
+    resume(this.resumption());
   }
 
   /** The next thread to run, after interrupts and expired sleeps were looked at; 0 for none. */
@@ -211,6 +237,7 @@ export class Scheduler {
       this.hooks.service(lines);
     }
     if (this.earliest_ns !== Infinity) this.wakeSleepers();
+    if (this.hooks.alarm_ns() !== Infinity) this.hooks.alarm(this.core.clock.monotonic_ns());
     return lines;
   }
 
@@ -240,13 +267,41 @@ export class Scheduler {
     return this.core.clock.monotonic_ns() - this.dispatched_ns >= quantum_ns;
   }
 
+  /** The running context has a new time to be entered anew. */
+  reentryChanged(): void {
+    this.armTimer();
+  }
+
+  private mustReenter(): boolean {
+    const due_ns = this.hooks.reentry_ns();
+    return due_ns !== Infinity && this.cpuTime_ns(this.current) >= due_ns;
+  }
+
+  /** The time at which the running context is to be entered anew if it runs until then; Infinity for never. */
+  private reentryTime_ns(): number {
+    const due_ns = this.hooks.reentry_ns();
+    if (due_ns === Infinity) return Infinity;
+    return this.dispatched_ns + due_ns - this.processes.cpuTime_ns(this.threads.process(this.current));
+  }
+
   /**
    * The timer is needed while a program runs: for the end of its quantum and for sleepers. It does not ring
    * twice for one deadline, and clocks differ a little: one that has rung may still lie ahead by this core's.
    */
   private armTimer(): void {
     const shared = this.queue.mostUrgent() <= this.threads.priority(this.current);
-    let deadline_ns = Math.min(this.earliest_ns, shared ? this.dispatched_ns + quantum_ns : Infinity);
+    let deadline_ns = Math.min(
+      this.earliest_ns,
+      this.hooks.alarm_ns(),
+      shared ? this.dispatched_ns + quantum_ns : Infinity,
+    );
+    const reentry_ns = this.reentryTime_ns();
+    if (reentry_ns < deadline_ns) {
+      // When that rings does not matter much. An earlier ring will do, and setting the timer has its price, which
+      // threads that run for a moment at a time would pay each time.
+      const isSet = !this.timerRang && this.timer_ns <= reentry_ns && this.timer_ns > this.dispatched_ns;
+      deadline_ns = isSet ? this.timer_ns : Math.max(reentry_ns, this.dispatched_ns + quantum_ns);
+    }
     const again = this.timerRang && deadline_ns === this.timer_ns && deadline_ns !== Infinity;
     if (again) deadline_ns = this.core.clock.monotonic_ns() + timerSlack_ns;
     if (deadline_ns === this.timer_ns) return;

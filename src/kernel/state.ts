@@ -54,6 +54,8 @@ export const CoreBlock = struct("CoreBlock", {
   /** Heads and tails of the ready lists by priority, linked through `threads.next`. */
   readyHead: array(u32, limits.priorities),
   readyTail: array(u32, limits.priorities),
+  /** Threads on those lists. */
+  readyCount: u32,
   /** Threads ready or running on this core: what placement by load looks at. */
   load: atomic(u32),
   /**
@@ -62,6 +64,10 @@ export const CoreBlock = struct("CoreBlock", {
    */
   deaf: atomic(u32),
   deafQueue: u32,
+  /** The kernel is about to stop: this core takes no processes from others any more. */
+  closing: atomic(u32),
+  /** Its number as a user of the typed memory, whose directory has a lock of its own. */
+  memoryUser: u32,
   current: atomic(u32),
   /** When `current` was given the core, machine time. */
   dispatched_ns: f64,
@@ -69,6 +75,12 @@ export const CoreBlock = struct("CoreBlock", {
   interrupts: u32,
   idle_ns: f64,
 });
+
+/** Kinds of capture that can be asked for, see `capture.ts`. */
+export const captureKinds = 4;
+
+/** Whether the program of a process can be captured: known when it is loaded. */
+export const migratability = { unknown: 0, yes: 1, no: 2 } as const;
 
 /** `embryo`: being built by the kernel that allocated it; `zombie`: ended, its status not yet collected. */
 export const processState = { free: 0, embryo: 1, running: 2, zombie: 3 } as const;
@@ -80,15 +92,36 @@ export const Process = struct("Process", {
   /** Pid of the parent; 0 is the console. */
   parent: u32,
   kernel: u32,
-  core: u32,
+  core: atomic(u32),
   thread: u32,
+  /** Which core has the process: the word that decides about every move, see `migration.ts`. */
+  holder: atomic(u32),
+  /** Kinds of capture that are wanted, and those whose asker has no answer yet: see `capture.ts`. */
+  captureRequests: atomic(u32),
+  captureClaims: atomic(u32),
+  /** By kind: an argument, and the last answer with a serial number. */
+  captureArguments: array(u32, captureKinds),
+  captureAnswers: array(atomic(u32), captureKinds),
+  /** Whether its program can be captured: one of `migratability`, and what stands in the way. */
+  migratable: atomic(u32),
+  obstacle: bytes(128),
+  /** How far its monotonic clock is ahead of the machine's: a restored process's goes on where it was. */
+  clockOffset_ns: f64,
+  /** It has reached the point where it was to stop, and does not go on (see `argument-block.ts`). */
+  stopped: atomic(u32),
   /** Signal number that will end this process, 0 for none. */
   pendingSignal: atomic(u32),
   /** Exit code, valid once `zombie`; 128 + signal when `endSignal` is set. */
   exitCode: i32,
   endSignal: u8,
   /** Nobody will collect the status: the slot is freed at the end. */
-  detached: u8,
+  detached: atomic(u8),
+  /** Children that were not collected yet; written by the process itself only. */
+  children: u32,
+  /** Pid of the child that this process waits for in `proc_fork`, because it runs in this one's memory; 0 for none. */
+  lentTo: u32,
+  /** 1 while it runs in the memory of its parent. */
+  borrows: atomic(u32),
   priority: u8,
   /** Preview of the command for `ps`: NUL-padded. */
   name: bytes(64),
@@ -101,13 +134,26 @@ export const Process = struct("Process", {
   argumentOrder: u8,
   /** Program memory in 64 KiB WebAssembly pages, and its limit. */
   memoryPages: atomic(u32),
+  /** Pages of 4 KiB that are missing after a migration on demand: not 0 until the program is the fast variant. */
+  missingPages: atomic(u32),
   memoryLimitPages: u32,
   startTime_ns: f64,
   endTime_ns: f64,
   cpuTime_ns: f64,
+  /** When it last came to a core, by its start or by a move. */
+  arrivalTime_ns: f64,
 });
 
-export const threadState = { free: 0, fresh: 1, ready: 2, running: 3, blocked: 4, ended: 5 } as const;
+/** `fresh`: it has no context on its core yet; `moving`: it is captured and on its way to another core. */
+export const threadState = {
+  free: 0,
+  fresh: 1,
+  ready: 2,
+  running: 3,
+  blocked: 4,
+  ended: 5,
+  moving: 6,
+} as const;
 
 /** One thread. `state` moves blocked → ready by compare-exchange, so exactly one waker queues the thread. */
 export const Thread = struct("Thread", {

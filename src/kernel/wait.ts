@@ -71,6 +71,16 @@ export class WaitService {
     return true;
   }
 
+  /** Whether `thread` is linked into `queue`. */
+  isWaiting(thread: number, queue: number): boolean {
+    const linked = this.threads.waitersLinked(thread);
+    const first = thread * limits.waitersPerThread;
+    for (let n = 0; n < limits.waitersPerThread; n++) {
+      if ((linked & (1 << n)) !== 0 && this.waiters.queue(first + n) === queue) return true;
+    }
+    return false;
+  }
+
   /** Unlinks `thread` from every queue it still waits on. Cheap when there is none. */
   waitDone(thread: number): void {
     let linked = this.threads.waitersLinked(thread);

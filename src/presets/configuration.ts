@@ -48,6 +48,10 @@ export interface SystemConfiguration {
   /** Program files on the host, shown in `/bin`. */
   readonly programs: readonly { readonly name: string; readonly path: string }[];
   readonly cacheDirectory: string | null;
+  /** Long-running programs are entered anew in place, in code that was optimised meanwhile. */
+  readonly hotFrames: boolean;
+  /** Kernels with much to do push processes to those with less. */
+  readonly balance: boolean;
 }
 
 /** The core that the primary kernel boots on. */

@@ -11,7 +11,13 @@ import type { RunningProcess } from "../kernel/running-process.ts";
 import type { Core } from "../machine/machine.ts";
 import type { DeviceStat } from "../services/fs/files.ts";
 import { emptyStat, fileType } from "../services/fs/filesystem.ts";
-import { applicableInheriting, applicableRights, preopenRights, WasiCalls } from "../wasi/index.ts";
+import {
+  applicableInheriting,
+  applicableRights,
+  parseStoppingPoint,
+  preopenRights,
+  WasiCalls,
+} from "../wasi/index.ts";
 import type { Services } from "./services.ts";
 
 const firstPreopen = 3;
@@ -124,6 +130,10 @@ export class GeneralPersonality implements Personality {
     return { rights: applicableRights(type, files.isTerminal(file)), inheriting: applicableInheriting(type) };
   }
 
+  copyFiles(from: number, to: number): void {
+    this.services.files.copyDescriptors(from, to);
+  }
+
   dropFiles(given: readonly number[]): void {
     for (const file of given) this.services.files.release(file);
   }
@@ -134,6 +144,15 @@ export class GeneralPersonality implements Personality {
 
   imports(wanted: readonly WantedImport[]): ImportTable {
     return this.calls.imports(wanted);
+  }
+
+  stoppingImports(
+    wanted: readonly WantedImport[],
+    process: RunningProcess,
+    point: string,
+  ): ImportTable | undefined {
+    const parsed = parseStoppingPoint(point);
+    return parsed === null ? undefined : this.calls.stoppingImports(wanted, process, parsed);
   }
 
   admit(process: RunningProcess): ProcessCalls {

@@ -3,9 +3,13 @@
  * name space if it is the first, boots the kernel, and runs it until it halts.
  */
 import { ProgramLoader } from "../engine/index.ts";
+import { Checkpoints } from "../kernel/checkpoint.ts";
 import { errno, errnoName } from "../kernel/errno.ts";
+import { Forks } from "../kernel/fork.ts";
+import { FrameTables } from "../kernel/frame-tables.ts";
 import { Kernel } from "../kernel/kernel.ts";
 import { ProgramRunner } from "../kernel/program-runner.ts";
+import { Restores } from "../kernel/restore.ts";
 import { kernelState } from "../kernel/state.ts";
 import { contentHash } from "../machine/host/content-hash.ts";
 import type { HostCore } from "../machine/host/host-core.ts";
@@ -13,6 +17,7 @@ import { HostModuleStore } from "../machine/host/module-store.ts";
 import type { OperatorLog } from "../machine/machine.ts";
 import { consoleCoreOf, primaryCore, type SystemConfiguration } from "./configuration.ts";
 import { GeneralPersonality } from "./general-personality.ts";
+import { ProcessFiles } from "./process-files.ts";
 import { attachServices, createServices, type ServiceParts, type Services } from "./services.ts";
 
 /** Directories of a fresh root that programs and mounts expect. */
@@ -60,13 +65,30 @@ function makeKernel(
     store:
       configuration.cacheDirectory === null ? undefined : new HostModuleStore(configuration.cacheDirectory),
   });
-  const foundation = { ...services, core, log };
-  const running: Kernel = new Kernel(
-    kernel,
-    foundation,
-    personality,
-    (table, scheduler) => new ProgramRunner({ ...foundation, personality, loader, table }, scheduler),
-  );
+  const foundation = { ...services, core, log, balance: configuration.balance };
+  const running: Kernel = new Kernel(kernel, foundation, personality, (table, scheduler) => {
+    const runner = new ProgramRunner(
+      { ...foundation, personality, loader, table, hotFrames: configuration.hotFrames },
+      scheduler,
+    );
+    new Forks({ ...foundation, personality, table, runner });
+    const checkpointing = {
+      ...foundation,
+      runner,
+      personality,
+      loader,
+      table,
+      kernel,
+      clock: core.clock,
+      handlers: runner.handlers,
+      files: new ProcessFiles(services),
+      frameTables: new FrameTables(contentHash),
+      digest: contentHash,
+    };
+    new Checkpoints(checkpointing);
+    new Restores(checkpointing);
+    return runner;
+  });
   personality.cpuTime_ns = (thread) => running.cpuTime_ns(thread);
   return running;
 }

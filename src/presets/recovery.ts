@@ -3,6 +3,7 @@
  * processes, and tells those who wait for it. Everything needed is in shared memory; locks and pool records
  * name their owners.
  */
+import { coreOfHolder, heldBy } from "../kernel/migration.ts";
 import { signal } from "../kernel/processes.ts";
 import { kernelState, limits, processState, threadState } from "../kernel/state.ts";
 import { type Core, interruptLine } from "../machine/machine.ts";
@@ -13,6 +14,8 @@ import type { Services } from "./services.ts";
 export function recoverFrom(services: Services, survivor: Core, core: number): void {
   const { memory, areas, pages, endpoint } = services;
   const deadOwner = core + 1;
+  // First of all, as looking areas up needs the directory's lock.
+  memory.recover(areas.cores.memoryUser(core));
   areas.cores.setOnline(core, 0);
   for (const pool of [areas.threads, areas.waitQueues, areas.openFiles, areas.pipes, areas.snapshots]) {
     pool.recover(deadOwner);
@@ -28,7 +31,7 @@ export function recoverFrom(services: Services, survivor: Core, core: number): v
     if (areas.cores.online(other) !== 0) survivor.interrupt(other, interruptLine.message);
   }
   giveUpWaitingFor(services, core);
-  endProcesses(services, core);
+  endProcesses(services, core, survivor.id);
   emptyRunQueue(services, core);
   const kernel = areas.cores.kernel(core);
   if (areas.kernels.addCoreCount(kernel, -1) === 1) {
@@ -60,12 +63,29 @@ function giveUpWaitingFor({ areas, waits, owner }: Services, core: number): void
   areas.waitQueues.free(queue, owner);
 }
 
-function endProcesses({ areas, files, table, pages }: Services, core: number): void {
+/**
+ * Whether a running process was the dead core's, and now is the survivor's to end. One that was offered to another
+ * core may be taken by that core until this moment: see `kernel/migration.ts`.
+ */
+function takeFrom({ areas: { processes } }: Services, slot: number, core: number, survivor: number): boolean {
+  for (;;) {
+    const holder = processes.holder(slot);
+    if (coreOfHolder(holder) !== core) return false;
+    if (processes.compareExchangeHolder(slot, holder, heldBy(survivor)) === holder) break;
+  }
+  // It may have died right after it took the process over.
+  processes.setCore(slot, core);
+  return true;
+}
+
+function endProcesses(services: Services, core: number, survivor: number): void {
+  const { areas, files, table, pages } = services;
   const { processes } = areas;
   for (let slot = 1; slot < limits.processes; slot++) {
     const state = processes.state(slot);
-    if (processes.core(slot) !== core || state === processState.free || state === processState.zombie)
+    if (state === processState.embryo ? processes.core(slot) !== core : state !== processState.running)
       continue;
+    if (state === processState.running && !takeFrom(services, slot, core, survivor)) continue;
     files.closeAll(slot);
     const offset = processes.argumentOffset(slot);
     if (offset !== 0) pages.free(offset, processes.argumentOrder(slot));
@@ -80,6 +100,7 @@ function emptyRunQueue({ areas }: Services, core: number): void {
     cores.setReadyHead(core, priority, 0);
     cores.setReadyTail(core, priority, 0);
   }
+  cores.setReadyCount(core, 0);
   cores.setCurrent(core, 0);
   cores.setLoad(core, 0);
 }

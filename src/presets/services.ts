@@ -5,6 +5,7 @@
  * The island's memory: typed areas, then the pages of the page service, then the root disk.
  */
 import { type Areas, attachAreas, createAreas } from "../kernel/areas.ts";
+import { CaptureService } from "../kernel/capture.ts";
 import { ProcessTable } from "../kernel/processes.ts";
 import { RunQueue } from "../kernel/run-queue.ts";
 import { WaitService } from "../kernel/wait.ts";
@@ -60,6 +61,7 @@ export interface Services {
   readonly endpoint: Endpoint;
   readonly queue: RunQueue;
   readonly waits: WaitService;
+  readonly captures: CaptureService;
   readonly table: ProcessTable;
   readonly mounts: Mounts;
   readonly files: Files;
@@ -123,6 +125,8 @@ function assemble(parts: ServiceParts, memory: TypedMemory, create: boolean): Se
   const { core, configuration, log } = parts;
   const owner = core.id + 1;
   const areas = attachAreas(memory);
+  if (create) areas.system.setCoreCount(0, configuration.kernelOfCore.length);
+  areas.cores.setMemoryUser(core.id, memory.user);
   const ram = new Ram(core.ram.buffer);
   const pages = Pages.attach(memory, "pages", owner);
   const queue = new RunQueue(areas, core, owner);
@@ -207,6 +211,7 @@ function assemble(parts: ServiceParts, memory: TypedMemory, create: boolean): Se
     endpoint,
     queue,
     waits,
+    captures: new CaptureService(areas, core, queue, waits),
     table: new ProcessTable(areas, core, queue, waits, owner),
     mounts,
     files,

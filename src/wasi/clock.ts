@@ -24,7 +24,7 @@ export function clockTime(caller: Caller, id: number, resultAddress: number): nu
   const { memory, services } = caller;
   const result = resultAddress >>> 0;
   let time_ns: number;
-  if (id === clockId.monotonic) time_ns = services.clock.monotonic_ns();
+  if (id === clockId.monotonic) time_ns = services.clock.monotonic_ns() + caller.process.clockOffset_ns;
   else if (id === clockId.realtime) time_ns = services.clock.realtime_ns();
   else if (id === clockId.processCpuTime || id === clockId.threadCpuTime) {
     // A process has one thread.

@@ -15,6 +15,8 @@ import {
   DirectoryEntry,
   guestFormat,
   IoVector,
+  JoinStatus,
+  OptionPid,
   PollEvent,
   Prestat,
   Quantity,
@@ -57,6 +59,8 @@ export class GuestMemory {
   private prestatAccessor: Accessor<typeof Prestat.fields> | undefined;
   private descriptorStatAccessor: Accessor<typeof DescriptorStat.fields> | undefined;
   private directoryEntryAccessor: Accessor<typeof DirectoryEntry.fields> | undefined;
+  private optionPidAccessor: Accessor<typeof OptionPid.fields> | undefined;
+  private joinStatusAccessor: Accessor<typeof JoinStatus.fields> | undefined;
   private pollEventAccessor: Accessor<typeof PollEvent.fields> | undefined;
 
   /** The buffer list that `readVectors` decoded: buffers that are not empty. */
@@ -103,6 +107,16 @@ export class GuestMemory {
     return this.directoryEntryAccessor;
   }
 
+  get optionPids(): Accessor<typeof OptionPid.fields> {
+    this.optionPidAccessor ??= this.over(OptionPid);
+    return this.optionPidAccessor;
+  }
+
+  get joinStatuses(): Accessor<typeof JoinStatus.fields> {
+    this.joinStatusAccessor ??= this.over(JoinStatus);
+    return this.joinStatusAccessor;
+  }
+
   get pollEvents(): Accessor<typeof PollEvent.fields> {
     this.pollEventAccessor ??= this.over(PollEvent);
     return this.pollEventAccessor;
@@ -118,19 +132,24 @@ export class GuestMemory {
     for (const accessor of this.made) accessor.rebind(bytes.buffer);
   }
 
-  /** Whether all of `[address, address + length)` is memory. Both must be unsigned. */
+  /**
+   * Whether all of `[address, address + length)` is memory, which then can be used: pages that are missing come. Both
+   * must be unsigned.
+   */
   holds(address: number, length: number): boolean {
-    return address + length <= this.bytes.length;
+    if (address + length > this.bytes.length) return false;
+    this.process.paging?.ensure(address, length);
+    return true;
   }
 
   /** Whether there is memory for a `Word` at an address. */
   holdsWord(address: number): boolean {
-    return address + wordSize <= this.bytes.length;
+    return this.holds(address, wordSize);
   }
 
   /** Whether there is memory for a `Quantity` at an address. */
   holdsQuantity(address: number): boolean {
-    return address + quantitySize <= this.bytes.length;
+    return this.holds(address, quantitySize);
   }
 
   /** Size in bytes of an instance of a struct in this memory. */
@@ -155,11 +174,11 @@ export class GuestMemory {
    */
   readVectors(address: number, count: number): number {
     if (count !== 1) return this.readVectorList(address, count);
-    const { vectors, bytes } = this;
-    if (address + vectorSize > bytes.length) return -errno.FAULT;
+    const { vectors } = this;
+    if (!this.holds(address, vectorSize)) return -errno.FAULT;
     const start = vectors.buffer(address);
     const length = vectors.size(address);
-    if (start + length > bytes.length) return -errno.FAULT;
+    if (!this.holds(start, length)) return -errno.FAULT;
     this.vectorCount = 1;
     this.firstAddress = start;
     this.firstLength = length;

@@ -6,11 +6,13 @@
  * reason to refuse the program: it gets one that says ENOSYS.
  */
 import { errno } from "../kernel/errno.ts";
+import { archipelagoFunctions } from "./archipelago.ts";
 import { Caller, type CurrentCaller } from "./caller.ts";
 import { type WasiFunction, wasiFunctions } from "./functions.ts";
 import { GuestMemory } from "./guest-memory.ts";
 import { hostFunctions } from "./host-imports.ts";
 import type { WasiProcess, WasiServices } from "./services.ts";
+import { type StoppingPoint, type StoppingProcess, stoppingImports } from "./stopping-point.ts";
 import { preview1, snapshot0 } from "./structs.ts";
 import { wasixFunctions } from "./wasix.ts";
 
@@ -33,6 +35,7 @@ export interface WantedImport {
 const extraFunctions: Readonly<Record<string, Readonly<Record<string, WasiFunction>>>> = {
   ...hostFunctions,
   wasix_32v1: wasixFunctions,
+  archipelago_1: archipelagoFunctions,
 };
 
 /** Module names that `WasiCalls.imports` answers for. */
@@ -84,6 +87,8 @@ const nobody: WasiProcess = {
   slot: 0,
   thread: 0,
   pid: 0,
+  clockOffset_ns: 0,
+  parent: 0,
   bytes: new Uint8Array(0),
   arguments: [],
   environment: [],
@@ -93,6 +98,10 @@ const nobody: WasiProcess = {
   raise: () => undefined,
   yield: () => undefined,
   signal: () => -errno.SRCH,
+  migrate: () => -errno.SRCH,
+  childQueue: 0,
+  fork: () => -errno.SRCH,
+  join: () => -errno.CHILD,
   exec: () => undefined,
 };
 
@@ -138,6 +147,15 @@ export class WasiCalls {
           : known.make(one.module === snapshot0.name ? this.snapshot0 : this.preview1);
     }
     return table;
+  }
+
+  /** As `imports`, for one process that is to stop at a point. */
+  stoppingImports(
+    wanted: readonly WantedImport[],
+    process: StoppingProcess,
+    point: StoppingPoint,
+  ): ImportTable {
+    return stoppingImports(this.imports(wanted), wanted, process, point, this.services);
   }
 }
 

@@ -9,3 +9,4 @@ export {
 } from "./imports.ts";
 export { allRights, applicableInheriting, applicableRights, preopenRights, right } from "./rights.ts";
 export type { DeviceStat, FileService, OpenOptions, WasiProcess, WasiServices } from "./services.ts";
+export { parseStoppingPoint, type StoppingPoint, type StoppingProcess } from "./stopping-point.ts";

@@ -147,7 +147,9 @@ export class PollTable {
   /** Monotonic time at which a clock subscription becomes ready. */
   private endOf(subscription: Subscription, now_ns: number, realtime_ns: number): number {
     if (!subscription.absolute) return this.shortestEnds_ns + (subscription.timeout_ns - this.shortest_ns);
-    if (subscription.clock === clockId.monotonic) return subscription.timeout_ns;
+    if (subscription.clock === clockId.monotonic) {
+      return subscription.timeout_ns - this.caller.process.clockOffset_ns;
+    }
     return now_ns + (subscription.timeout_ns - realtime_ns);
   }
 

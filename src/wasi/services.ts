@@ -2,6 +2,7 @@
  * What the WASI layer needs of the rest of the system: of the process it serves, of the file service, of
  * sleeping and of the machine. The kernel and the services satisfy these interfaces; tests may use others.
  */
+import type { ChildEnd } from "../kernel/children.ts";
 import type { Thread } from "../kernel/state.ts";
 import type { WaitService } from "../kernel/wait.ts";
 import type { Clock } from "../machine/machine.ts";
@@ -13,8 +14,14 @@ export interface WasiProcess {
   readonly slot: number;
   readonly thread: number;
   readonly pid: number;
+  /** How far its monotonic clock is ahead of the machine's. */
+  readonly clockOffset_ns: number;
+  /** Pid of the parent, 0 when that is the console. */
+  readonly parent: number;
   /** The program's memory: a fixed-length view over shared memory, replaced when the memory grows. */
   readonly bytes: Uint8Array;
+  /** Brings pages of the memory that have not come yet; absent when all are there. */
+  readonly paging?: { ensure(address: number, length: number): void } | undefined;
   /** Arguments and environment strings, without the NUL at their end. */
   readonly arguments: readonly Uint8Array[];
   readonly environment: readonly Uint8Array[];
@@ -29,6 +36,21 @@ export interface WasiProcess {
   yield(): void;
   /** A signal to this process or a child of it: zero, −PERM, −SRCH or −INVAL. */
   signal(pid: number, signal: number): number;
+  /**
+   * Moves the process to another kernel: undefined when the call is to return BLOCKED and to be repeated, zero on the
+   * other kernel, or a negated errno: −NODEV (it does not run), −NOTSUP (this program cannot be moved), −BUSY.
+   */
+  migrate(kernel: number): number | undefined;
+  /** Queue to wait on for a child to end, and for one to leave this process's memory. */
+  readonly childQueue: number;
+  /**
+   * Makes a child that goes on from the same call: undefined when the call is to return BLOCKED and to be repeated;
+   * then the child's pid, and in the child zero; or −AGAIN, −NOMEM, −NOTSUP (this program cannot be captured).
+   * Without a copy the child runs in this process's memory, and the parent waits until it is done with it.
+   */
+  fork(copiesMemory: boolean): number | undefined;
+  /** Collects a child that has ended, any for pid 0: one; zero when there is none yet; −CHILD without such a child. */
+  join(pid: number, into: ChildEnd): number;
   /** Another program takes over when the call has returned DIED: an open file, which is handed over. */
   exec(file: number, name: string, args: readonly Uint8Array[]): void;
 }
@@ -123,7 +145,7 @@ export interface FileService {
 /** What a system call needs besides its process; one per core, shared by all processes on it. */
 export interface WasiServices {
   readonly files: FileService;
-  readonly waits: Pick<WaitService, "waitOn" | "waitDone">;
+  readonly waits: Pick<WaitService, "waitOn" | "waitDone" | "isWaiting">;
   readonly threads: Accessor<typeof Thread.fields>;
   readonly clock: Clock;
   /** Fills with unpredictable (or seeded) bytes. */

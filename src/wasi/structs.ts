@@ -17,6 +17,14 @@ export const Address = struct("Address", { value: usize });
 /** A result of 64 bits: times and file positions. */
 export const Quantity = struct("Quantity", { value: u64 });
 
+/** A pid or none: `tag` is one of `optionTag`. */
+export const OptionPid = struct("OptionPid", { tag: u8, pid: u32 });
+export const optionTag = { none: 0, some: 1 } as const;
+
+/** What `proc_join` says of a child: `tag` is one of `joinStatus`. */
+export const JoinStatus = struct("JoinStatus", { tag: u8, exitCode: u16, signal: u8 });
+export const joinStatus = { nothing: 0, exited: 1, signalled: 2 } as const;
+
 /** `iovec` and `ciovec`. */
 export const IoVector = struct("IoVector", { buffer: usize, size: usize });
 

@@ -1,6 +1,6 @@
 /**
  * A small part of WASIX (`wasix_32v1`), the extension of WASI that has processes: who am I, signals to others,
- * pipes, and `exec`. Fork and spawn are not there yet.
+ * pipes, and `exec`; fork and join are in `wasix-processes.ts`.
  */
 import { errno } from "../kernel/errno.ts";
 import { DIED } from "../kernel/wait.ts";
@@ -9,6 +9,7 @@ import type { Caller } from "./caller.ts";
 import type { WasiFunction } from "./functions.ts";
 import { locate, processId } from "./host-imports.ts";
 import { applicableInheriting, applicableRights, right } from "./rights.ts";
+import { processFunctions } from "./wasix-processes.ts";
 
 /** Exit code of a process whose `exec` found no program, as in a shell. */
 const notFound = 127;
@@ -93,6 +94,7 @@ function splitLines(text: Uint8Array): Uint8Array[] {
 }
 
 export const wasixFunctions: Readonly<Record<string, WasiFunction>> = {
+  ...processFunctions,
   proc_id: { parameters: "i", make: (c) => (result: number) => processId(c.caller, result) },
   proc_signal: {
     parameters: "ii",

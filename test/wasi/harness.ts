@@ -24,6 +24,7 @@ import {
   WasiCalls,
   type WasiProcess,
 } from "../../src/wasi/index.ts";
+import { wasixFunctions } from "../../src/wasi/wasix.ts";
 import { MemoryFileSystem } from "./memory-filesystem.ts";
 
 export const preview1Name = "wasi_snapshot_preview1";
@@ -82,7 +83,8 @@ export interface HarnessOptions {
 const allWanted: WantedImport[] = [preview1Name, unstableName].flatMap((module) =>
   Object.keys(wasiFunctions).map((name) => ({ module, name })),
 );
-for (const [module, functions] of Object.entries(hostFunctions)) {
+const extraFunctions: typeof hostFunctions = { ...hostFunctions, wasix_32v1: wasixFunctions };
+for (const [module, functions] of Object.entries(extraFunctions)) {
   for (const name of Object.keys(functions)) allWanted.push({ module, name });
 }
 
@@ -158,9 +160,15 @@ export class Harness {
         self.dying = true;
       },
       signal: () => 0,
+      migrate: () => 0,
+      parent: 0,
+      childQueue: 0,
+      fork: () => 4712,
+      join: () => -12,
       exec: () => {
         self.dying = true;
       },
+      clockOffset_ns: 0,
       yield: () => {
         self.yields++;
       },
@@ -216,7 +224,7 @@ export class Harness {
   }
 
   callIn(module: string, name: string, ...values: (number | bigint)[]): number {
-    const known = hostFunctions[module]?.[name] ?? wasiFunctions[name];
+    const known = extraFunctions[module]?.[name] ?? wasiFunctions[name];
     const letters = known.parameters;
     if (letters.length !== values.length) throw new Error(`${name} takes ${letters.length} values`);
     const passed = values.flatMap((value, n) =>

@@ -231,6 +231,10 @@ export class MemoryFileSystem implements FileSystem {
     return 0;
   }
 
+  extend(handle: number, size_bytes: number): number {
+    return this.size(handle) >= size_bytes ? 0 : this.truncate(handle, size_bytes);
+  }
+
   private resize(node: Node, size_bytes: number): void {
     const data = new Uint8Array(size_bytes);
     data.set(node.data.subarray(0, size_bytes));
