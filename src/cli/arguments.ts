@@ -6,6 +6,9 @@ export const usage = `Archipelago: a multiple-kernel operating system that runs 
 
   npm start                                    boot, and give a prompt
   npm start -- run [OPTIONS] PROGRAM [ARGS…]   run one program and exit with its exit code
+  npm start -- run --from FILE [ARGS…]         go on from a snapshot or a checkpoint
+  npm start -- snapshot --out FILE [OPTIONS] PROGRAM [ARGS…]
+                                               run a program until it is ready, and keep it in a file
 
 Options
   --kernel N               run on kernel N (default: the least loaded)
@@ -14,7 +17,16 @@ Options
   --mount /PATH=DIR[:ro]   show a host directory to programs; may be repeated
   --root IMAGE             use an ext2 image as the root file system and write changes back
   --memory MIB             most memory one program may use
+  --balance                push running programs to kernels with less to do
+  --no-hot-frames          do not enter long-running programs anew in optimised code
   --env NAME=VALUE         set a variable for the program; may be repeated
+  --from FILE              with run: start from this file, with these arguments and variables if the program asks
+  --checkpoint FILE        with run: write the running program to this file at every SIGUSR2
+  --out FILE               with snapshot: the file to write
+  --at POINT               with snapshot: when the program is ready: "input" (it would wait for standard input, the
+                           default), "call:NAME[:N]" (before its Nth WASI call of that name), "open:PATH" (before it
+                           opens a path that ends so), "output:TEXT" (after it has written that)
+  --embed                  with snapshot and --checkpoint: put the program itself into the file, too
   --help
 
 PROGRAM is a name (sqlite3, python3, …; type "help" at the prompt for the list), a path inside the system,
@@ -24,11 +36,19 @@ or a .wasm file on the host.`;
 export class UsageError extends Error {}
 
 export interface CommandLine {
-  readonly command: "start" | "run" | "help";
+  readonly command: "start" | "run" | "snapshot" | "help";
   readonly boot: BootOptions;
   readonly kernel: number | undefined;
   readonly environment: Record<string, string>;
   readonly program: string | undefined;
+  /** File on the host that a program is started from, that a snapshot is written to, and checkpoints are. */
+  readonly from: string | undefined;
+  readonly out: string | undefined;
+  readonly checkpoint: string | undefined;
+  /** When a snapshot is taken. */
+  readonly at: string | undefined;
+  /** Checkpoints hold the program, too. */
+  readonly embed: boolean;
   readonly arguments: readonly string[];
 }
 
@@ -40,6 +60,13 @@ const options = {
   root: { type: "string" },
   memory: { type: "string" },
   env: { type: "string", multiple: true },
+  balance: { type: "boolean" },
+  "no-hot-frames": { type: "boolean" },
+  from: { type: "string" },
+  out: { type: "string" },
+  checkpoint: { type: "string" },
+  at: { type: "string" },
+  embed: { type: "boolean" },
   help: { type: "boolean", short: "h" },
 } as const;
 
@@ -47,13 +74,14 @@ const options = {
 export function parseCommandLine(words: readonly string[]): CommandLine {
   const [command = "start", ...rest] = words;
   if (command === "help" || command === "--help" || command === "-h") return empty("help");
-  const named = command === "start" || command === "run";
+  const runs = command === "run" || command === "snapshot";
+  const named = command === "start" || runs;
   if (!named && !command.startsWith("-")) {
     throw new UsageError(`there is no command "${command}"; to run a program: npm start -- run ${command}`);
   }
   const parameters = named ? rest : words;
   // Everything after the program's name belongs to the program, options included.
-  const own = command === "run" ? ownParameters(parameters) : parameters.length;
+  const own = runs ? ownParameters(parameters) : parameters.length;
   let values: ReturnType<typeof parse>["values"];
   try {
     values = parse(parameters.slice(0, own)).values;
@@ -61,22 +89,55 @@ export function parseCommandLine(words: readonly string[]): CommandLine {
     throw new UsageError(error instanceof Error ? error.message : String(error));
   }
   if (values.help === true) return empty("help");
-  const [program, ...programArguments] = parameters.slice(own);
-  if (command === "run" && program === undefined) throw new UsageError("run: which program?");
+  const chosen = programOf(command, values.from, parameters.slice(own));
+  checkFiles(command, values);
   return {
-    command: command === "run" ? "run" : "start",
+    command: command === "run" || command === "snapshot" ? command : "start",
     boot: {
       preset: values.preset,
       cores: wholeNumber("--cores", values.cores),
       root: values.root,
+      balance: values.balance,
+      hotFrames: values["no-hot-frames"] === true ? false : undefined,
       mounts: Object.fromEntries((values.mount ?? []).map(parseMount)),
       processMemory_bytes: scaled(wholeNumber("--memory", values.memory), 1024 * 1024),
     },
     kernel: wholeNumber("--kernel", values.kernel),
     environment: Object.fromEntries((values.env ?? []).map(parseVariable)),
-    program,
-    arguments: programArguments,
+    ...chosen,
+    from: values.from,
+    out: values.out,
+    checkpoint: values.checkpoint,
+    at: values.at,
+    embed: values.embed === true,
   };
+}
+
+/** A program that goes on from a file has its name in there. */
+function programOf(
+  command: string,
+  from: string | undefined,
+  words: readonly string[],
+): Pick<CommandLine, "program" | "arguments"> {
+  if (from !== undefined) return { program: undefined, arguments: words };
+  const [program, ...rest] = words;
+  if (program === undefined && (command === "run" || command === "snapshot")) {
+    throw new UsageError(`${command}: which program?`);
+  }
+  return { program, arguments: rest };
+}
+
+/** Which command each option about files belongs to. */
+function checkFiles(command: string, values: ReturnType<typeof parse>["values"]): void {
+  const belongs = { from: "run", checkpoint: "run", out: "snapshot", at: "snapshot" } as const;
+  for (const [name, owner] of Object.entries(belongs)) {
+    if (values[name as keyof typeof belongs] !== undefined && command !== owner) {
+      throw new UsageError(`--${name} belongs to the command "${owner}"`);
+    }
+  }
+  if (command === "snapshot" && values.out === undefined) {
+    throw new UsageError("snapshot: give the file to write, with --out FILE");
+  }
 }
 
 function parse(args: readonly string[]) {
@@ -96,7 +157,19 @@ function ownParameters(words: readonly string[]): number {
 }
 
 function empty(command: "help"): CommandLine {
-  return { command, boot: {}, kernel: undefined, environment: {}, program: undefined, arguments: [] };
+  return {
+    command,
+    boot: {},
+    kernel: undefined,
+    environment: {},
+    program: undefined,
+    arguments: [],
+    from: undefined,
+    out: undefined,
+    checkpoint: undefined,
+    at: undefined,
+    embed: false,
+  };
 }
 
 function wholeNumber(option: string, value: string | undefined): number | undefined {

@@ -20,24 +20,32 @@ interface Stage {
 
 /** Runs a line; resolves to the exit code of its last program. */
 export async function runLine(system: Archipelago, line: string, terminal: TerminalLink): Promise<number> {
-  const stages = parsePipeline(line);
+  const { stages, background } = parsePipeline(line);
   if (stages.length === 0) return 0;
   const [first] = stages;
-  if (stages.length === 1 && first.kernel === undefined) {
+  if (stages.length === 1 && first.kernel === undefined && !background) {
     const answer = await systemCommand(system, first.words);
     if (answer !== undefined) {
       process.stdout.write(answer);
       return 0;
     }
   }
-  return runPipeline(system, stages, terminal);
+  return runPipeline(system, stages, background, terminal);
+}
+
+interface Pipeline {
+  readonly stages: readonly Stage[];
+  /** The prompt does not wait for its end. */
+  readonly background: boolean;
 }
 
 /** @throws Error for shell syntax that the prompt does not have. */
-function parsePipeline(line: string): Stage[] {
+function parsePipeline(line: string): Pipeline {
   const stages: { kernel: number | undefined; words: string[] }[] = [];
   let words: string[] | undefined;
+  let background = false;
   for (const token of parse(line, (name) => `$${name}`)) {
+    if (background) throw new Error("& ends a line");
     if (typeof token === "string") {
       if (words === undefined) {
         words = [];
@@ -50,13 +58,14 @@ function parsePipeline(line: string): Stage[] {
     else if (token.op === "|") {
       if (words === undefined || words.length === 0) throw new Error("there is no program before |");
       words = undefined;
-    } else if (token.op === "glob") words?.push(token.pattern);
+    } else if (token.op === "&" && words !== undefined) background = true;
+    else if (token.op === "glob") words?.push(token.pattern);
     else throw new Error(`the prompt knows programs, arguments and pipelines; "${token.op}" is for a shell`);
   }
   if (stages.some((stage) => stage.words.length === 0) || (stages.length > 0 && words === undefined)) {
     throw new Error("a program is missing");
   }
-  return stages;
+  return { stages, background };
 }
 
 async function systemCommand(system: Archipelago, words: readonly string[]): Promise<string | undefined> {
@@ -74,10 +83,21 @@ async function systemCommand(system: Archipelago, words: readonly string[]): Pro
       system.kill(Number(pid), Number(signal));
       return "";
     }
+    case "migrate":
+      await migrate(system, rest);
+      return "";
+    case "checkpoint": {
+      const [pid, file] = rest;
+      if (rest.length !== 2 || !/^\d+$/.test(pid)) throw new Error("checkpoint PID FILE");
+      const { file_bytes, pause_ns } = await system.checkpoint(Number(pid), file);
+      return `${file}: ${(file_bytes / 1e6).toFixed(1)} MB; process ${pid} stood still for ${(pause_ns / 1e6).toFixed(1)} ms\n`;
+    }
     case "boot":
     case "stop": {
       if (!/^\d+$/.test(rest[0] ?? "")) throw new Error(`${name} KERNEL`);
-      await (name === "boot" ? system.bootKernel(Number(rest[0])) : system.stopKernel(Number(rest[0])));
+      await (name === "boot"
+        ? system.bootKernel(Number(rest[0]))
+        : system.stopKernel(Number(rest[0]), { processes: "move" }));
       return kernelTable(system);
     }
     default:
@@ -85,13 +105,31 @@ async function systemCommand(system: Archipelago, words: readonly string[]): Pro
   }
 }
 
+const copyModes = ["none", "upfront", "on-demand"] as const;
+
+/** `PID KERNEL`, and what becomes of the memory. */
+async function migrate(system: Archipelago, words: readonly string[]): Promise<void> {
+  const hasOption = words[0] === "--copy";
+  const copy = hasOption ? copyModes.find((mode) => mode === words[1]) : "none";
+  const numbers = words.slice(hasOption ? 2 : 0);
+  if (copy === undefined || numbers.length !== 2 || !numbers.every((word) => /^\d+$/.test(word)))
+    throw new Error(`migrate [--copy ${copyModes.join("|")}] PID KERNEL`);
+  await system.migrate(Number(numbers[0]), Number(numbers[1]), { copy });
+}
+
 async function runPipeline(
   system: Archipelago,
   stages: readonly Stage[],
+  background: boolean,
   terminal: TerminalLink,
 ): Promise<number> {
+  const [first] = stages;
+  if (stages.length === 1 && first.words[0] === "restore") {
+    const restored = await restore(system, first, background);
+    return background ? inBackground([restored]) : inForeground([restored], terminal);
+  }
   const started: Process[] = [];
-  let input: StandardStream = process.stdout.isTTY ? "terminal" : "null";
+  let input: StandardStream = process.stdout.isTTY && !background ? "terminal" : "null";
   for (const [index, stage] of stages.entries()) {
     const pipe = index < stages.length - 1 ? system.pipe() : undefined;
     const [name, ...args] = stage.words;
@@ -105,6 +143,35 @@ async function runPipeline(
     );
     if (pipe !== undefined) input = pipe.read;
   }
+  return background ? inBackground(started) : inForeground(started, terminal);
+}
+
+async function restore(system: Archipelago, stage: Stage, background: boolean): Promise<Process> {
+  const [, file, ...rest] = stage.words;
+  if (file === undefined || rest.length > 0) throw new Error("restore FILE");
+  return system.restore(file, {
+    kernel: stage.kernel,
+    stdin: process.stdout.isTTY && !background ? "terminal" : "null",
+    stdout: "terminal",
+    stderr: "terminal",
+  });
+}
+
+/** Says which processes were started, and later how they ended. */
+function inBackground(started: readonly Process[]): number {
+  process.stdout.write(`started ${started.map(({ pid }) => pid).join(", ")}\n`);
+  for (const one of started) {
+    const report = (what: string): void => void process.stderr.write(`process ${one.pid}: ${what}\n`);
+    one.wait().then(
+      ({ message, exitCode }) => report(message === "" ? `ended with exit code ${exitCode}` : message),
+      (error: unknown) => report(error instanceof Error ? error.message : String(error)),
+    );
+  }
+  return 0;
+}
+
+/** Waits for processes that have the terminal: the exit code of the last. */
+async function inForeground(started: readonly Process[], terminal: TerminalLink): Promise<number> {
   const interrupt = () => {
     for (const one of started) one.kill(interruptSignal);
   };

@@ -36,7 +36,7 @@ export function kernelTable(system: Archipelago): string {
 
 export function processTable(system: Archipelago): string {
   return table([
-    ["PID", "KERNEL", "CORE", "STATE", "CPU_MS", "MEMORY_KIB", "COMMAND"],
+    ["PID", "KERNEL", "CORE", "STATE", "MOVES", "CPU_MS", "MEMORY_KIB", "COMMAND"],
     ...system
       .processes()
       .map((process) => [
@@ -44,6 +44,7 @@ export function processTable(system: Archipelago): string {
         String(process.kernel),
         String(process.core),
         process.state,
+        process.migratable === undefined ? "-" : process.migratable ? "yes" : "no",
         (process.cpuTime_ns / 1e6).toFixed(1),
         String(process.memory_bytes / 1024),
         process.name,
@@ -54,9 +55,14 @@ export function processTable(system: Archipelago): string {
 export function helpText(system: Archipelago): string {
   return `PROGRAM [ARGUMENTS…]        run a program; @N before it names the kernel
 A | B | C                   connect programs by pipes, on any kernels
-ps                          all processes, whatever kernel they run on
+PROGRAM … &                 do not wait for its end
+ps                          all processes, whatever kernel they run on; MOVES: whether they can be moved
+migrate PID KERNEL          move a running process to another kernel; --copy upfront or --copy on-demand before
+                            PID copies its memory, as between kernels that share none
+checkpoint PID FILE         write a running process to a file of the system; it goes on
+restore FILE                make a process of it again; @N before it names the kernel
 kernels                     all kernels
-stop KERNEL, boot KERNEL    stop a kernel (its processes end), boot it again
+stop KERNEL, boot KERNEL    stop a kernel (its processes move to others, or end), boot it again
 kill PID [SIGNAL]           end a process
 exit                        shut down
 

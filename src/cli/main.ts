@@ -1,6 +1,7 @@
 /** Entry of the command line; `bin/archipelago` brings it here on a new enough Node.js. */
 import { parseCommandLine, UsageError, usage } from "./arguments.ts";
 import { runProgram } from "./run.ts";
+import { makeSnapshot } from "./snapshot.ts";
 import { startSystem } from "./start.ts";
 
 async function main(words: readonly string[]): Promise<number> {
@@ -11,6 +12,8 @@ async function main(words: readonly string[]): Promise<number> {
       return 0;
     case "run":
       return await runProgram(commandLine);
+    case "snapshot":
+      return await makeSnapshot(commandLine, commandLine.out ?? "");
     default:
       return await startSystem(commandLine);
   }

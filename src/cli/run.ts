@@ -1,8 +1,10 @@
 /** `archipelago run`: one program with the real standard streams, and its exit code as ours. */
 import type { Archipelago } from "../system/archipelago.ts";
 import { boot } from "../system/boot.ts";
+import type { Process } from "../system/process.ts";
 import type { SystemTerminal } from "../system/terminal.ts";
 import type { CommandLine } from "./arguments.ts";
+import { checkpointPath, moveToHost, programsWithCheckpoint } from "./host-checkpoint.ts";
 import { resolveProgram } from "./host-program.ts";
 
 /** Signals of the host that are passed on to the program. */
@@ -10,7 +12,11 @@ const forwarded = { SIGINT: 2, SIGTERM: 15, SIGHUP: 1 } as const;
 
 /** Boots a system, runs the program, shuts down. Resolves to the program's exit code. */
 export async function runProgram(commandLine: CommandLine): Promise<number> {
-  const system = await boot(commandLine.boot);
+  const { from } = commandLine;
+  const system = await boot({
+    ...commandLine.boot,
+    ...(from === undefined ? {} : { programs: programsWithCheckpoint(from) }),
+  });
   try {
     return await runIn(system, commandLine);
   } finally {
@@ -18,20 +24,51 @@ export async function runProgram(commandLine: CommandLine): Promise<number> {
   }
 }
 
-async function runIn(system: Archipelago, commandLine: CommandLine): Promise<number> {
-  const program = await resolveProgram(system, commandLine.program ?? "");
-  const started = await system.spawn(program, commandLine.arguments, {
-    kernel: commandLine.kernel,
-    environment: commandLine.environment,
+/** Starts the program, from its beginning or from a file. */
+async function startProgram(system: Archipelago, commandLine: CommandLine): Promise<Process> {
+  const { from, environment, kernel, arguments: words } = commandLine;
+  const options = {
+    kernel,
+    environment,
     stdin: process.stdin.isTTY ? "terminal" : "pipe",
     stdout: process.stdout.isTTY ? "terminal" : "pipe",
     stderr: process.stderr.isTTY ? "terminal" : "pipe",
-  });
+  } as const;
+  if (from !== undefined) return system.restore(checkpointPath(from), { ...options, arguments: words });
+  const program = await resolveProgram(system, commandLine.program ?? "");
+  return system.spawn(program, words, options);
+}
+
+/** Writes the program to a file at every SIGUSR2; gives what ends that. */
+function takeCheckpoints(system: Archipelago, started: Process, commandLine: CommandLine): () => void {
+  const { checkpoint: file } = commandLine;
+  if (file === undefined) return () => undefined;
+  let last = Promise.resolve();
+  const take = async () => {
+    const path = `/tmp/checkpoint-${started.pid}`;
+    try {
+      const embedProgram = commandLine.embed || commandLine.program?.endsWith(".wasm");
+      await system.checkpoint(started.pid, path, { embedProgram });
+      moveToHost(system, path, file);
+    } catch (error) {
+      process.stderr.write(`archipelago: ${error instanceof Error ? error.message : error}\n`);
+    }
+  };
+  const handler = () => {
+    last = last.then(take);
+  };
+  process.on("SIGUSR2", handler);
+  return () => void process.off("SIGUSR2", handler);
+}
+
+async function runIn(system: Archipelago, commandLine: CommandLine): Promise<number> {
+  const started = await startProgram(system, commandLine);
   const handlers = Object.entries(forwarded).map(([name, number]) => {
     const handler = () => void started.kill(number);
     process.on(name, handler);
     return () => process.off(name, handler);
   });
+  const stopTaking = takeCheckpoints(system, started, commandLine);
   for (const stream of [process.stdout, process.stderr]) {
     // Whoever writes is told by the write itself.
     stream.on("error", () => undefined);
@@ -44,8 +81,9 @@ async function runIn(system: Archipelago, commandLine: CommandLine): Promise<num
   await system.terminal.drained();
   input.stop();
   for (const remove of handlers) remove();
+  stopTaking();
   if (status.message !== "" && status.signal !== forwarded.SIGINT)
-    process.stderr.write(`archipelago: ${commandLine.program}: ${status.message}\n`);
+    process.stderr.write(`archipelago: ${commandLine.program ?? commandLine.from}: ${status.message}\n`);
   return status.exitCode;
 }
 

@@ -8,19 +8,29 @@ import { orderFor } from "../kernel/page-allocator.ts";
 import type { ProcessStatus } from "../kernel/processes.ts";
 import { text } from "../kernel/processes.ts";
 import { bootKernel, mostInitialFiles, spawn } from "../kernel/protocol.ts";
-import { kernelState, limits, openFileKind } from "../kernel/state.ts";
+import { kernelState, limits } from "../kernel/state.ts";
 import type { HostMachine } from "../machine/host/host-machine.ts";
 import { primaryCore, type SystemConfiguration } from "../presets/configuration.ts";
 import { recoverFrom, unlistedThreads } from "../presets/recovery.ts";
 import type { Services } from "../presets/services.ts";
+import type {
+  CheckpointOptions,
+  CheckpointSummary,
+  RestoreOptions,
+  SnapshotOptions,
+  SnapshotSummary,
+} from "./checkpoint-options.ts";
+import { SystemCheckpoints } from "./checkpoints.ts";
 import type { ConsoleCore } from "./console-core.ts";
 import { SystemError, succeed } from "./errors.ts";
 import { FileAccess } from "./file-access.ts";
-import type { PipeEnd, SpawnOptions, StandardStream } from "./options.ts";
-import { type PipeStream, readableFrom, writableTo } from "./pipe-streams.ts";
-import { type ExitStatus, Process, type ProcessServices, type ProcessStreams } from "./process.ts";
+import { InitialFiles } from "./initial-files.ts";
+import { type MigrateOptions, Mover } from "./mover.ts";
+import type { PipeEnd, SpawnOptions } from "./options.ts";
+import { type ExitStatus, Process, type ProcessServices } from "./process.ts";
 import type { ProgramDirectory, ProgramStep } from "./program-directory.ts";
 import { saveRoot } from "./save-root.ts";
+import { takeSnapshot } from "./snapshot.ts";
 import { SystemTerminal } from "./terminal.ts";
 import { type SystemUsage, usageOf } from "./usage.ts";
 
@@ -58,6 +68,8 @@ export class Archipelago implements AsyncDisposable {
   private readonly machine: HostMachine;
   private readonly services: Services;
   private readonly console: ConsoleCore;
+  private readonly mover: Mover;
+  private readonly checkpoints: SystemCheckpoints;
   private readonly configuration: SystemConfiguration;
   private readonly programs: ProgramDirectory;
   private readonly processMemory_pages: number;
@@ -77,10 +89,21 @@ export class Archipelago implements AsyncDisposable {
     this.machine = parts.machine;
     this.services = parts.services;
     this.console = parts.console;
+    this.mover = new Mover(parts.services, parts.console);
     this.configuration = parts.configuration;
     this.programs = parts.programs;
     this.processMemory_pages = parts.processMemory_pages;
     this.files = new FileAccess(parts.services);
+    this.checkpoints = new SystemCheckpoints({
+      services: parts.services,
+      console: parts.console,
+      files: this.files,
+      processServices: this.processServices(),
+      processMemory_pages: parts.processMemory_pages,
+      pipeEndsGiven: this.pipeEndsGiven,
+      chooseCore: (kernel) => this.chooseCore(kernel),
+      placeSupport: (path) => parts.programs.placeSupportFor(path, this.files),
+    });
     this.terminal = new SystemTerminal(parts.services.terminal, parts.console);
   }
 
@@ -164,6 +187,57 @@ export class Archipelago implements AsyncDisposable {
     succeed(this.services.table.kill(pid, signal), `kill ${pid}`);
   }
 
+  /**
+   * Moves a process to another kernel, while it runs; it notices nothing. Resolves when it is there.
+   * @throws SystemError ESRCH, ENODEV (no such kernel runs), ENOTSUP (the program cannot be captured; the message
+   * says why), ENOMEM, ENOLINK (that kernel died). The process then goes on where it was.
+   */
+  async migrate(pid: number, kernel: number, options: MigrateOptions = {}): Promise<void> {
+    this.requireRunning();
+    await this.mover.migrate(pid, kernel, options);
+  }
+
+  /**
+   * Writes a running process to a file of the system, and lets it go on. The file holds everything that the process
+   * consists of; `restore` makes a process of it again, in this system or in a later one.
+   * @throws CheckpointError when the process is one that cannot be written, and says why; SystemError for the file.
+   */
+  async checkpoint(pid: number, path: string, options: CheckpointOptions = {}): Promise<CheckpointSummary> {
+    this.requireRunning();
+    return this.checkpoints.take(pid, path, options);
+  }
+
+  /**
+   * Makes a process from a file that `checkpoint` wrote: it goes on where it was. Standard streams that were pipes
+   * or the terminal are connected anew (as in `spawn`), everything else is opened again by its path.
+   * @throws CheckpointError for a file that is damaged, or a process that cannot go on here, and says why; nothing has
+   * changed then. SystemError for a file that cannot be read.
+   */
+  async restore(path: string, options: RestoreOptions = {}): Promise<Process> {
+    this.requireRunning();
+    return this.checkpoints.restore(path, options);
+  }
+
+  /**
+   * Runs a program until it has finished its initialisation, writes it to a file of the system, and ends it. `restore`
+   * starts it from there, with fresh arguments and variables for programs that ask for them after that moment.
+   * @throws CheckpointError when it ends before, or cannot be written; RangeError for `at`; what `spawn` throws.
+   */
+  async snapshot(
+    path: string,
+    program: string,
+    args: readonly string[] = [],
+    options: SnapshotOptions = {},
+  ): Promise<SnapshotSummary> {
+    const parts = {
+      console: this.console,
+      areas: this.services.areas,
+      spawn: this.spawn.bind(this),
+      take: this.checkpoint.bind(this),
+    };
+    return takeSnapshot(parts, path, program, args, options);
+  }
+
   kernels(): KernelStatus[] {
     const { kernels, cores } = this.services.areas;
     const found: KernelStatus[] = [];
@@ -219,15 +293,20 @@ export class Archipelago implements AsyncDisposable {
   }
 
   /**
-   * Stops a kernel: its processes are ended, its cores can be booted again with `bootKernel`.
+   * Stops a kernel; its cores can be booted again with `bootKernel`. Its processes are moved to the other kernels
+   * first if `processes` is "move"; those that cannot be moved, or all of them otherwise, are ended.
    * @throws Error for the kernel that owns the terminal, and for one that does not stop in time.
    */
-  async stopKernel(kernel: number): Promise<void> {
+  async stopKernel(kernel: number, options: { readonly processes?: "move" | "end" } = {}): Promise<void> {
     this.requireRunning();
     const cores = this.onlineCores().filter((core) => this.configuration.kernelOfCore[core] === kernel);
     if (cores.length === 0) throw new RangeError(`kernel ${kernel} is not running`);
     if (cores.includes(primaryCore))
       throw new Error(`kernel ${kernel} owns the terminal and cannot be stopped alone`);
+    if (options.processes === "move") {
+      const others = [...new Set(this.configuration.kernelOfCore)].filter((other) => other !== kernel);
+      await this.mover.evacuate(kernel, cores, others);
+    }
     await this.endProcesses((process) => process.kernel === kernel);
     if (!(await this.machine.halt(cores))) throw new Error(`kernel ${kernel} did not stop in time`);
   }
@@ -270,9 +349,12 @@ export class Archipelago implements AsyncDisposable {
   private async endProcesses(chosen: (process: ProcessStatus) => boolean): Promise<void> {
     const remaining = () =>
       this.processes().filter((process) => process.state !== "zombie" && chosen(process));
-    for (const process of remaining()) this.services.table.kill(process.pid, 9);
     const deadline_ns = this.machine.console.clock.monotonic_ns() + endTimeout_ns;
-    while (remaining().length > 0 && this.machine.console.clock.monotonic_ns() < deadline_ns) {
+    for (;;) {
+      // Again and again: they may fork meanwhile.
+      const left = remaining();
+      for (const process of left) this.services.table.kill(process.pid, 9);
+      if (left.length === 0 || this.machine.console.clock.monotonic_ns() >= deadline_ns) return;
       await new Promise((resolve) => setTimeout(resolve, 1));
     }
   }
@@ -290,7 +372,9 @@ export class Archipelago implements AsyncDisposable {
   private chooseCore(kernel: number | undefined): number {
     const { cores } = this.services.areas;
     const candidates = this.onlineCores().filter(
-      (core) => kernel === undefined || this.configuration.kernelOfCore[core] === kernel,
+      (core) =>
+        cores.closing(core) === 0 &&
+        (kernel === undefined || this.configuration.kernelOfCore[core] === kernel),
     );
     if (candidates.length === 0) {
       throw new RangeError(kernel === undefined ? "no kernel is running" : `kernel ${kernel} is not running`);
@@ -320,6 +404,7 @@ export class Archipelago implements AsyncDisposable {
       arguments: step.arguments,
       environment: variables.map(([name, value]) => `${name}=${value}`),
       preopens: given.preopens,
+      stoppingPoint: options.stoppingPoint,
     });
     const commandLine = step.arguments.join(" ");
     if (block.length > argumentBlock_bytes_max) {
@@ -350,99 +435,13 @@ export class Archipelago implements AsyncDisposable {
 
   private processServices(): ProcessServices {
     const { areas, table, files } = this.services;
-    return { areas, table, files, console: this.console };
+    return { areas, table, files, console: this.console, mover: this.mover };
   }
 }
 
 function defaultDirectories(workingDirectory: string): Record<string, string> {
   // Older C libraries look relative paths up in "."; newer ones take the last directory that fits, "/".
   return { ".": workingDirectory, "/": "/" };
-}
-
-/** The open files a process will start with, and this side's streams to them. */
-class InitialFiles {
-  readonly files: number[] = [];
-  readonly preopens: string[] = [];
-  private readonly services: ProcessServices;
-  private readonly access: FileAccess;
-  /** Ends of pipes that the caller handed over. */
-  private readonly ends: number[] = [];
-  private stdin: PipeStream<WritableStream<Uint8Array>> | null = null;
-  /** Standard output and standard error. */
-  private readonly outputs: (PipeStream<ReadableStream<Uint8Array>> | null)[] = [];
-
-  constructor(services: ProcessServices, access: FileAccess) {
-    this.services = services;
-    this.access = access;
-  }
-
-  /**
-   * Takes the ends of pipes among the standard streams from the caller, whatever happens next.
-   * @throws RangeError when one of them was given to a process before.
-   */
-  takeOver(streams: readonly StandardStream[], givenBefore: WeakSet<PipeEnd>): void {
-    const ends = [...new Set(streams.filter((stream) => typeof stream === "object"))];
-    if (ends.some((end) => givenBefore.has(end))) {
-      throw new RangeError("this end of a pipe was given to a process before; every process needs its own");
-    }
-    for (const end of ends) {
-      givenBefore.add(end);
-      this.ends.push(end.file);
-    }
-  }
-
-  connect(what: StandardStream, direction: "read" | "write"): void {
-    const { files } = this.services;
-    let output: PipeStream<ReadableStream<Uint8Array>> | null = null;
-    if (typeof what === "object") {
-      if (
-        files.kind(what.file) !== (direction === "read" ? openFileKind.pipeReader : openFileKind.pipeWriter)
-      ) {
-        throw new RangeError(`a process cannot ${direction} this end of a pipe; it needs the other one`);
-      }
-      files.retain(what.file);
-      this.files.push(what.file);
-    } else if (what === "pipe") {
-      const pipe = files.makePipe();
-      if (typeof pipe === "number") throw new SystemError(pipe, "pipe");
-      this.files.push(direction === "read" ? pipe.reader : pipe.writer);
-      if (direction === "read") this.stdin = writableTo(pipe.writer, this.services);
-      else output = readableFrom(pipe.reader, this.services);
-    } else {
-      const path = what === "null" ? "/dev/null" : "/dev/tty";
-      this.files.push(this.access.open(path, { write: direction === "write", read: direction === "read" }));
-    }
-    if (direction === "write") this.outputs.push(output);
-  }
-
-  /** A directory that the process may use under a name. */
-  preopen(name: string, file: number): void {
-    this.preopens.push(name);
-    this.files.push(file);
-  }
-
-  /** The caller's streams; `finish` gives up everything that is still held. */
-  takeStreams(): ProcessStreams {
-    const [stdout, stderr] = this.outputs;
-    return {
-      stdin: this.stdin?.stream ?? null,
-      stdout: stdout?.stream ?? null,
-      stderr: stderr?.stream ?? null,
-      finish: () => this.finish(),
-    };
-  }
-
-  /** Gives up this side's references to the process's files, once: the processes have their own. */
-  release(): void {
-    for (const file of this.files.splice(0)) this.services.files.release(file);
-    for (const file of this.ends.splice(0)) this.services.files.release(file);
-  }
-
-  /** Gives up everything, this side's ends of pipes included: nothing was started, or all of it has ended. */
-  finish(): void {
-    this.release();
-    for (const stream of [this.stdin, ...this.outputs]) stream?.finish();
-  }
 }
 
 async function collectText(stream: ReadableStream<Uint8Array> | null): Promise<string> {

@@ -63,6 +63,8 @@ export async function boot(options: BootOptions = {}): Promise<Archipelago> {
     mounts: hostMounts(options.mounts ?? {}),
     programs: programs.files(),
     cacheDirectory: cacheDirectory(options.cacheDirectory),
+    hotFrames: options.hotFrames ?? true,
+    balance: options.balance ?? false,
   };
   const log = options.log ?? ((line: string) => void process.stderr.write(`${line}\n`));
   const failure = new BootFailure();

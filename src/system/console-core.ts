@@ -79,11 +79,12 @@ export class ConsoleCore {
     records.setState(thread, threadState.running);
     try {
       for (;;) {
-        if (this.stopped) throw new Error("the system was shut down");
         records.setWakePending(thread, 0);
         this.waits.waitOn(thread, queue);
         const result = attempt();
         if (result !== undefined) return result;
+        // What happened just before the end is still an answer.
+        if (this.stopped) throw new Error("the system was shut down");
         await this.sleep(thread);
       }
     } finally {

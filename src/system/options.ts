@@ -28,6 +28,13 @@ export interface BootOptions {
   readonly programs?: Readonly<Record<string, string>>;
   /** Directory for instrumented programs; `false` keeps them in memory only. */
   readonly cacheDirectory?: string | false;
+  /**
+   * Enter long-running programs anew in place from time to time, so that loops which have run for a while go on in
+   * code that the host has optimised meanwhile. On unless `false`.
+   */
+  readonly hotFrames?: boolean;
+  /** Kernels push running processes to less loaded ones. Off unless `true`: processes stay where they were started. */
+  readonly balance?: boolean;
   /** Receives lines about failures of kernels; standard error unless given. */
   readonly log?: (line: string) => void;
 }
@@ -66,4 +73,6 @@ export interface SpawnOptions {
   /** 0 (most urgent) to 3. */
   readonly priority?: number;
   readonly memory_bytes?: number;
+  /** @internal Where the program is to stop, for a snapshot. */
+  readonly stoppingPoint?: string;
 }

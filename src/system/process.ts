@@ -5,6 +5,7 @@ import type { ProcessTable } from "../kernel/processes.ts";
 import { limits, processState } from "../kernel/state.ts";
 import type { Files } from "../services/fs/files.ts";
 import type { ConsoleCore } from "./console-core.ts";
+import type { MigrateOptions, Mover } from "./mover.ts";
 import type { ProgramStep } from "./program-directory.ts";
 
 /** How a process ended. */
@@ -23,6 +24,7 @@ export interface ProcessServices {
   readonly table: ProcessTable;
   readonly files: Files;
   readonly console: ConsoleCore;
+  readonly mover: Mover;
 }
 
 /** What a process was started with. */
@@ -89,6 +91,11 @@ export class Process {
     if (result === -errno.INVAL) throw new RangeError(`signal ${signal} does not exist`);
     if (result === 0) this.killedBy = signal;
     return result === 0;
+  }
+
+  /** Moves the process to another kernel: see `Archipelago.migrate`. */
+  migrate(kernel: number, options: MigrateOptions = {}): Promise<void> {
+    return this.services.mover.migrate(this.current, kernel, options);
   }
 
   /** The kernel that runs this process now, or −1 after its end. */

@@ -62,6 +62,11 @@ export class ProgramDirectory {
     }));
   }
 
+  /** Puts the files that a program expects into the tree, by the program's path in the system. */
+  placeSupportFor(path: string, files: FileAccess): void {
+    if (dirname(path) === "/bin") this.placeSupport(this.catalogue.get(basename(path)), files);
+  }
+
   private placeSupport(entry: ProgramEntry | undefined, files: FileAccess): void {
     if (entry?.supportMarker === undefined || files.exists(entry.supportMarker)) return;
     for (const file of entry.support()) {

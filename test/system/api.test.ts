@@ -344,6 +344,21 @@ test("processes spread over kernels when none is named", async () => {
   await eventually("no load", () => system.kernels().every(({ processes: count }) => count === 0));
 });
 
+test("/proc counts the cores of the system, and their idle time", async () => {
+  await pause(20);
+  const { stdout: cores } = await system.run("cat", ["/proc/cores"]);
+  assert.deepEqual(
+    cores
+      .trim()
+      .split("\n")
+      .map((line) => line.trim().split(/\s+/)[0]),
+    ["core", "0", "1"],
+  );
+  const { stdout: uptime } = await system.run("cat", ["/proc/uptime"]);
+  const [up_s, idle_s] = uptime.split(" ").map(Number);
+  assert.ok(up_s > 0 && idle_s > 0, uptime);
+});
+
 test("the whole system is visible in /proc from both kernels", async () => {
   const process = await system.spawn("/tmp/spin.wasm", [], { kernel: 0, stdin: "null", stderr: "null" });
   await firstOutput(process);

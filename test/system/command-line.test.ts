@@ -226,6 +226,31 @@ test("the prompt runs lines from a pipe: programs, pipelines over kernels, ps", 
   assert.equal(code, 0);
 });
 
+test("the prompt starts programs in the background, moves them, and brings them back from a file", async () => {
+  const script = [
+    "@0 spin.wasm &",
+    "migrate 1 1",
+    "ps",
+    "checkpoint 1 /spin.ckpt",
+    "kill 1 9",
+    "restore /spin.ckpt &",
+    "ps",
+    "kill 2 15",
+    "spin.wasm & ls",
+    "exit",
+    "",
+  ].join("\n");
+  const { stdout, stderr } = await cli(["start"], script);
+  assert.match(stdout, /^started 1$/m);
+  assert.match(stdout, /^1 +1 +1 +\w+ +yes .*spin\.wasm$/m, "it runs on kernel 1");
+  assert.match(stdout, /^\/spin\.ckpt: [\d.]+ MB; process 1 stood still for [\d.]+ ms$/m);
+  assert.match(stdout, /^started 2$/m);
+  assert.match(stdout, /^2 +\d .*spin\.wasm$/m, "the second ps shows what was restored");
+  assert.match(stderr, /^process 1: ended by signal 9$/m);
+  assert.match(stderr, /^process 2: ended by signal 15$/m);
+  assert.match(stderr, /& ends a line/);
+});
+
 test("the end of input ends the prompt", async () => {
   const { code, stdout } = await cli([], "");
   assert.equal(code, 0);

@@ -7,6 +7,8 @@ export const wasiSignatures: Readonly<Record<string, string>> = {
   "wasix_32v1.proc_signal": "ii>i",
   "wasix_32v1.fd_pipe": "ii>i",
   "wasix_32v1.proc_exec": "iiii>",
+  "wasix_32v1.proc_fork": "ii>i",
+  "archipelago_1.proc_migrate": "i>i",
   args_get: "ii>i",
   args_sizes_get: "ii>i",
   environ_get: "ii>i",
