@@ -9,6 +9,10 @@ const suites: Readonly<Record<string, () => Promise<{ suite(): Promise<Row[]> }>
   message: () => import("./message.ts"),
   syscall: () => import("./syscall.ts"),
   program: () => import("./program.ts"),
+  overhead: () => import("./overhead.ts"),
+  migrate: () => import("./migrate.ts"),
+  fork: () => import("./fork.ts"),
+  checkpoint: () => import("./checkpoint.ts"),
 };
 
 const { values, positionals } = parseArgs({
