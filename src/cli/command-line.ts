@@ -6,6 +6,7 @@ import { parse } from "shell-quote";
 import type { Archipelago } from "../system/archipelago.ts";
 import type { StandardStream } from "../system/options.ts";
 import type { Process } from "../system/process.ts";
+import type { BackgroundProcesses } from "./background.ts";
 import { helpText, kernelTable, processTable } from "./format.ts";
 import { resolveProgram } from "./host-program.ts";
 import type { TerminalLink } from "./terminal-link.ts";
@@ -19,18 +20,26 @@ interface Stage {
 }
 
 /** Runs a line; resolves to the exit code of its last program. */
-export async function runLine(system: Archipelago, line: string, terminal: TerminalLink): Promise<number> {
+export async function runLine(
+  system: Archipelago,
+  line: string,
+  terminal: TerminalLink,
+  inBackground: BackgroundProcesses,
+): Promise<number> {
   const { stages, background } = parsePipeline(line);
   if (stages.length === 0) return 0;
   const [first] = stages;
   if (stages.length === 1 && first.kernel === undefined && !background) {
-    const answer = await systemCommand(system, first.words);
+    const answer = await systemCommand(system, first.words, inBackground);
     if (answer !== undefined) {
       process.stdout.write(answer);
       return 0;
     }
   }
-  return runPipeline(system, stages, background, terminal);
+  const started = await startPipeline(system, stages, background);
+  if (!background) return inForeground(started, terminal);
+  inBackground.add(started);
+  return 0;
 }
 
 interface Pipeline {
@@ -68,7 +77,11 @@ function parsePipeline(line: string): Pipeline {
   return { stages, background };
 }
 
-async function systemCommand(system: Archipelago, words: readonly string[]): Promise<string | undefined> {
+async function systemCommand(
+  system: Archipelago,
+  words: readonly string[],
+  inBackground: BackgroundProcesses,
+): Promise<string | undefined> {
   const [name, ...rest] = words;
   switch (name) {
     case "help":
@@ -83,6 +96,10 @@ async function systemCommand(system: Archipelago, words: readonly string[]): Pro
       system.kill(Number(pid), Number(signal));
       return "";
     }
+    case "wait":
+      if (rest.length > 1 || !/^\d*$/.test(rest[0] ?? "")) throw new Error("wait [PID]");
+      await inBackground.wait(rest.length === 0 ? undefined : Number(rest[0]));
+      return "";
     case "migrate":
       await migrate(system, rest);
       return "";
@@ -117,17 +134,13 @@ async function migrate(system: Archipelago, words: readonly string[]): Promise<v
   await system.migrate(Number(numbers[0]), Number(numbers[1]), { copy });
 }
 
-async function runPipeline(
+async function startPipeline(
   system: Archipelago,
   stages: readonly Stage[],
   background: boolean,
-  terminal: TerminalLink,
-): Promise<number> {
+): Promise<Process[]> {
   const [first] = stages;
-  if (stages.length === 1 && first.words[0] === "restore") {
-    const restored = await restore(system, first, background);
-    return background ? inBackground([restored]) : inForeground([restored], terminal);
-  }
+  if (stages.length === 1 && first.words[0] === "restore") return [await restore(system, first, background)];
   const started: Process[] = [];
   let input: StandardStream = process.stdout.isTTY && !background ? "terminal" : "null";
   for (const [index, stage] of stages.entries()) {
@@ -143,7 +156,7 @@ async function runPipeline(
     );
     if (pipe !== undefined) input = pipe.read;
   }
-  return background ? inBackground(started) : inForeground(started, terminal);
+  return started;
 }
 
 async function restore(system: Archipelago, stage: Stage, background: boolean): Promise<Process> {
@@ -155,19 +168,6 @@ async function restore(system: Archipelago, stage: Stage, background: boolean): 
     stdout: "terminal",
     stderr: "terminal",
   });
-}
-
-/** Says which processes were started, and later how they ended. */
-function inBackground(started: readonly Process[]): number {
-  process.stdout.write(`started ${started.map(({ pid }) => pid).join(", ")}\n`);
-  for (const one of started) {
-    const report = (what: string): void => void process.stderr.write(`process ${one.pid}: ${what}\n`);
-    one.wait().then(
-      ({ message, exitCode }) => report(message === "" ? `ended with exit code ${exitCode}` : message),
-      (error: unknown) => report(error instanceof Error ? error.message : String(error)),
-    );
-  }
-  return 0;
 }
 
 /** Waits for processes that have the terminal: the exit code of the last. */

@@ -2,6 +2,7 @@
 import type { Archipelago } from "../system/archipelago.ts";
 import { boot } from "../system/boot.ts";
 import type { CommandLine } from "./arguments.ts";
+import { BackgroundProcesses } from "./background.ts";
 import { runLine } from "./command-line.ts";
 import { topology } from "./format.ts";
 import { TerminalLink } from "./terminal-link.ts";
@@ -23,12 +24,13 @@ export async function startSystem(commandLine: CommandLine): Promise<number> {
 }
 
 async function converse(system: Archipelago, terminal: TerminalLink, interactive: boolean): Promise<number> {
+  const inBackground = new BackgroundProcesses();
   let exitCode = 0;
   for (;;) {
     const line = await terminal.nextLine(interactive ? prompt : "");
     if (line === null || line.trim() === "exit") break;
     try {
-      exitCode = await runLine(system, line, terminal);
+      exitCode = await runLine(system, line, terminal, inBackground);
     } catch (error) {
       process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
       exitCode = 1;

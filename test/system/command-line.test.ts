@@ -233,9 +233,12 @@ test("the prompt starts programs in the background, moves them, and brings them 
     "ps",
     "checkpoint 1 /spin.ckpt",
     "kill 1 9",
+    "wait 1",
     "restore /spin.ckpt &",
     "ps",
     "kill 2 15",
+    "wait",
+    "wait 2",
     "spin.wasm & ls",
     "exit",
     "",
@@ -248,6 +251,7 @@ test("the prompt starts programs in the background, moves them, and brings them 
   assert.match(stdout, /^2 +\d .*spin\.wasm$/m, "the second ps shows what was restored");
   assert.match(stderr, /^process 1: ended by signal 9$/m);
   assert.match(stderr, /^process 2: ended by signal 15$/m);
+  assert.match(stderr, /^wait: no process 2 /m);
   assert.match(stderr, /& ends a line/);
 });
 

@@ -32,11 +32,11 @@ after(async () => {
 });
 
 /** Reads the screen until it shows a text, and forgets everything up to there. */
-async function shows(text: string): Promise<void> {
+async function shows(text: string, limit_ms = 10_000): Promise<void> {
   const decoder = new TextDecoder();
   while (!seen.includes(text)) {
     const piece = await within(
-      10_000,
+      limit_ms,
       `${JSON.stringify(text)} on the screen, which shows ${JSON.stringify(seen)}`,
       screen.read(),
     );
@@ -143,7 +143,7 @@ test("the proxy waits for an owner that is loading a large program", async () =>
   for (let line = 0; line < 10; line++) {
     await pause(60);
     await system.terminal.type(`${line} while loading\n`);
-    await shows(`${line} while loading\n`);
+    await shows(`${line} while loading\n`, 60_000);
   }
   assert.equal((await within(60_000, "clang --version", loading)).exitCode, 0);
   system.terminal.endOfFile();
