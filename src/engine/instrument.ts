@@ -24,7 +24,7 @@ import { functionTypeAt, functionTypeIndices, sectionId } from "./wasm/module.ts
 import { ByteWriter } from "./wasm/writer.ts";
 
 /** Changes whenever the same program would be instrumented differently: cached modules are then made anew. */
-export const instrumenterVersion = 7;
+export const instrumenterVersion = 8;
 
 export interface InstrumentOptions {
   calls?: CallPolicy;

@@ -111,9 +111,9 @@ interface PollTemplates {
   readonly callPoll: Uint8Array;
 }
 
-/** Loops up to this size are unrolled, as often as fits, but not more than four times. */
+/** Loops up to this size are unrolled, as often as fits, but not more than eight times. */
 const unrolledBytes_max = 400;
-const copies_max = 4;
+const copies_max = 8;
 /** Larger inner loops, and those in large functions, gain nothing from leaving the loop to call. */
 const leafLoopBytes_max = 1000;
 const leafLoopFunctionBytes_max = 5000;
