@@ -13,6 +13,8 @@ import {
 } from "../passes/abi.ts";
 import { ModuleEditor } from "../passes/editor.ts";
 import { BranchHints, readBranchHints } from "../passes/hints.ts";
+import { call, localGet, writeValueType } from "../wasm/code.ts";
+import { InstructionCursor } from "../wasm/cursor.ts";
 import { decodeModule } from "../wasm/decode.ts";
 import { encodeModule } from "../wasm/encode.ts";
 import {
@@ -30,7 +32,7 @@ import { ByteWriter } from "../wasm/writer.ts";
 import { addDispatcher, type CloneEntry } from "./dispatch.ts";
 import { ExceptionValues } from "./exceptions.ts";
 import { FrameTableWriter } from "./frame-table.ts";
-import { call, FrameFunctions, frameLayout, frameTypes, localGet } from "./frames.ts";
+import { FrameFunctions, frameLayout, frameTypes } from "./frames.ts";
 import { bodyCode } from "./locals.ts";
 import { moduleTypes, OperandWalk } from "./operands.ts";
 import { type ResumeParts, writeResumeClone } from "./resume.ts";
@@ -195,6 +197,7 @@ class CaptureTransform {
     const parts: ResumeParts = {
       module,
       frames: this.frames,
+      cursor: new InstructionCursor(module.bytes),
       unwind: input.unwind,
       legacy: suspendable.legacyExceptions,
       blockType: (results) => this.blockType(results),
@@ -372,10 +375,8 @@ class CaptureTransform {
     if (known !== undefined) return known;
     const writer = new ByteWriter(8);
     if (results.length === 0) writer.u8(0x40);
-    else if (results.length === 1) {
-      writer.u8(results[0] & 0xff);
-      if (results[0] > 0xff) writer.s32(Math.floor(results[0] / 256));
-    } else writer.s32(this.editor.functionType([], results));
+    else if (results.length === 1) writeValueType(writer, results[0]);
+    else writer.s32(this.editor.functionType([], results));
     const type = writer.written().slice();
     this.blockTypes.set(key, type);
     return type;

@@ -4,10 +4,11 @@
  * Two levels keep each function small: they are compiled when first run, and a program may have 20,000.
  */
 import type { ModuleEditor } from "../passes/editor.ts";
+import { call, localGet } from "../wasm/code.ts";
 import { type ValueType, valueType } from "../wasm/module.ts";
 import { op } from "../wasm/opcodes.ts";
 import { ByteWriter } from "../wasm/writer.ts";
-import { call, type FrameFunctions, localGet } from "./frames.ts";
+import type { FrameFunctions } from "./frames.ts";
 
 /** Function numbers that one function of the second level covers. */
 const chunkSize = 64;

@@ -8,18 +8,11 @@
  */
 import { UnsupportedModuleError } from "../errors.ts";
 import type { ModuleEditor } from "../passes/editor.ts";
+import { call, constant, localGet } from "../wasm/code.ts";
 import { functionTypeAt, type ValueType, valueType } from "../wasm/module.ts";
 import { op } from "../wasm/opcodes.ts";
 import { ByteWriter } from "../wasm/writer.ts";
-import {
-  call,
-  constant,
-  type ExceptionFunctions,
-  type FrameFunctions,
-  frameTypes,
-  localGet,
-  valueSize_bytes,
-} from "./frames.ts";
+import { type ExceptionFunctions, type FrameFunctions, frameTypes, valueSize_bytes } from "./frames.ts";
 
 const { i32, exnref } = valueType;
 const clause = { catch: 0, catchAllReference: 3 } as const;

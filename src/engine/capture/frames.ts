@@ -9,6 +9,8 @@
 
 import { FRAMES_TOP_OFFSET } from "../passes/abi.ts";
 import type { ModuleEditor } from "../passes/editor.ts";
+import { call, constant, localGet, localSet } from "../wasm/code.ts";
+import { memoryIndexFlag } from "../wasm/immediates.ts";
 import { type ValueType, valueType } from "../wasm/module.ts";
 import { op } from "../wasm/opcodes.ts";
 import { ByteWriter } from "../wasm/writer.ts";
@@ -42,8 +44,6 @@ const batches: readonly number[] = [16, 4, 1];
 const smallFrame = 24;
 /** Call site and function number, behind the values of a frame. */
 const trailerLength = 2;
-/** In the alignment of a memory argument: a memory index follows. */
-const memoryIndexFlag = 0x40;
 
 /** The locals of a function by type, in the order in which a frame holds them. */
 export type FrameLayout = readonly (readonly number[])[];
@@ -261,26 +261,6 @@ export function frameLayout(locals: Iterable<readonly [local: number, type: Valu
   const layout: number[][] = frameTypes.map(() => []);
   for (const [local, type] of locals) layout[frameTypes.indexOf(type)].push(local);
   return layout;
-}
-
-export function call(writer: ByteWriter, index: number): void {
-  writer.u8(op.call);
-  writer.u32(index);
-}
-
-export function localGet(writer: ByteWriter, local: number): void {
-  writer.u8(op.localGet);
-  writer.u32(local);
-}
-
-export function localSet(writer: ByteWriter, local: number): void {
-  writer.u8(op.localSet);
-  writer.u32(local);
-}
-
-export function constant(writer: ByteWriter, value: number): void {
-  writer.u8(op.i32Const);
-  writer.s32(value);
 }
 
 function forEachBatch(

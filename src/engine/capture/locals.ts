@@ -1,5 +1,6 @@
 /** Where the code of a body starts, and what types its locals have. */
-import { type ByteRange, type Module, type ValueType, valueType } from "../wasm/module.ts";
+import { decodeValueType } from "../wasm/decode-types.ts";
+import type { ByteRange, Module, ValueType } from "../wasm/module.ts";
 import { ByteReader } from "../wasm/reader.ts";
 
 /** Where the first instruction of a body is. */
@@ -29,9 +30,7 @@ function readDeclarations(
   const groups = reader.count("local declarations", 2);
   for (let index = 0; index < groups; index++) {
     const count = reader.u32("a number of locals");
-    const byte = reader.u8("a value type");
-    const hasHeapType = byte === valueType.nullableReference || byte === valueType.reference;
-    declare(count, hasHeapType ? reader.s33("a heap type") * 256 + byte : byte);
+    declare(count, decodeValueType(reader));
   }
   return reader.position;
 }

@@ -5,6 +5,7 @@
  */
 import { UnsupportedModuleError } from "../errors.ts";
 import { InstructionCursor } from "../wasm/cursor.ts";
+import { decodeValueType } from "../wasm/decode-types.ts";
 import {
   type FunctionType,
   functionTypeAt,
@@ -260,7 +261,7 @@ export class OperandWalk {
         this.pop(3);
         const reader = cursor.readerAt(cursor.immediates);
         reader.u32();
-        this.push(readValueType(reader));
+        this.push(decodeValueType(reader));
         return;
       }
       default:
@@ -316,7 +317,7 @@ export class OperandWalk {
     if (byte === 0x40) return emptyType;
     const reader = cursor.readerAt(cursor.immediates);
     if (byte >= 0x63 && byte < 0x80) {
-      return { kind: "function", params: none, results: [readValueType(reader)] };
+      return { kind: "function", params: none, results: [decodeValueType(reader)] };
     }
     return this.functionType(reader.s33());
   }
@@ -406,9 +407,3 @@ export class OperandWalk {
 }
 
 const emptyType: FunctionType = { kind: "function", params: none, results: none };
-
-function readValueType(reader: { u8(): number; s33(): number }): ValueType {
-  const byte = reader.u8();
-  const hasHeapType = byte === valueType.nullableReference || byte === valueType.reference;
-  return hasHeapType ? reader.s33() * 256 + byte : byte;
-}

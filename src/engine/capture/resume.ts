@@ -21,11 +21,11 @@
  * starts right at the start of another one, one table inside serves both.
  */
 
-import { InstructionCursor } from "../wasm/cursor.ts";
+import { call, constant, localGet, localSet } from "../wasm/code.ts";
+import type { InstructionCursor } from "../wasm/cursor.ts";
 import { type ValueType, valueType } from "../wasm/module.ts";
 import { op } from "../wasm/opcodes.ts";
 import type { ByteWriter } from "../wasm/writer.ts";
-import { call, constant, localGet, localSet } from "./frames.ts";
 import type { Arm, Construct, FunctionSites, Item } from "./sites.ts";
 import {
   beginWrapping,
@@ -42,6 +42,8 @@ import {
 } from "./unwinding.ts";
 
 export interface ResumeParts extends UnwindParts {
+  /** Walks over one body after the other. */
+  readonly cursor: InstructionCursor;
   /** The function that resumes the next frame, for callees with these results. */
   next(results: readonly ValueType[]): number;
 }
@@ -123,7 +125,7 @@ class CloneWriter {
     this.sites = sites;
     this.resume = resume;
     this.unlikely = unlikely;
-    this.cursor = new InstructionCursor(parts.module.bytes);
+    this.cursor = parts.cursor;
     this.unwound = 1;
     this.height = parts.legacy ? 2 : 3;
     this.copiedTo = sites.code;
@@ -418,10 +420,7 @@ class CloneWriter {
   private writeTryTable(): void {
     const { cursor, writer, parts, sites } = this;
     const caught = sites.catches[this.nextCatch];
-    const reader = cursor.readerAt(cursor.immediates);
-    const first = cursor.bytes[cursor.immediates];
-    reader.skipLeb(5);
-    if (first === valueType.nullableReference || first === valueType.reference) reader.skipLeb(5);
+    const reader = cursor.readClauses();
     const clauses = reader.position;
     this.copyTo(clauses);
     const count = reader.count("catch clauses");

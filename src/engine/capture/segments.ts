@@ -4,11 +4,11 @@
  */
 import { initializeExport } from "../passes/abi.ts";
 import type { ModuleEditor } from "../passes/editor.ts";
+import { constant } from "../wasm/code.ts";
 import type { DataSegment } from "../wasm/module.ts";
 import { sectionId } from "../wasm/module.ts";
 import { op } from "../wasm/opcodes.ts";
 import { ByteWriter } from "../wasm/writer.ts";
-import { constant } from "./frames.ts";
 
 const passive = 1;
 const memoryInit = [0xfc, 8] as const;

@@ -246,8 +246,7 @@ export class SiteFinder {
 
   private lookAtClauses(): void {
     const { cursor, frames } = this.walk;
-    const reader = cursor.readerAt(cursor.immediates);
-    skipBlockType(reader);
+    const reader = cursor.readClauses();
     const position = reader.position;
     const count = reader.count("catch clauses");
     for (let index = 0; index < count; index++) {
@@ -410,16 +409,6 @@ export class SiteFinder {
     }
     return taken;
   }
-}
-
-function skipBlockType(reader: {
-  bytes: Uint8Array;
-  position: number;
-  skipLeb(bytes_max: number): void;
-}): void {
-  const first = reader.bytes[reader.position];
-  reader.skipLeb(5);
-  if (first === valueType.nullableReference || first === valueType.reference) reader.skipLeb(5);
 }
 
 function requireValue(type: ValueType, what: string): void {

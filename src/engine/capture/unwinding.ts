@@ -16,17 +16,13 @@
  * As long as nothing unwinds, this costs what keeping the locals costs. Modules with exceptions of the older kind,
  * which must not be mixed with the newer, get a `try` instead.
  */
+
+import { constant, localGet, localSet, writeValueType } from "../wasm/code.ts";
 import type { Module, ValueType } from "../wasm/module.ts";
 import { op } from "../wasm/opcodes.ts";
+import { ByteReader } from "../wasm/reader.ts";
 import type { ByteWriter } from "../wasm/writer.ts";
-import {
-  constant,
-  type FrameFunctions,
-  type FrameLayout,
-  frameLayout,
-  localGet,
-  localSet,
-} from "./frames.ts";
+import { type FrameFunctions, type FrameLayout, frameLayout } from "./frames.ts";
 import type { CatchEverything, Caught, FunctionSites, Keep } from "./sites.ts";
 
 /** What the code of all functions of a module refers to. */
@@ -67,23 +63,18 @@ export function writeLocals(
   added: readonly ValueType[],
   first: readonly ValueType[] = [],
 ): void {
-  const groups = module.bytes[start];
-  let declarations = start + 1;
-  let count = groups & 0x7f;
-  for (let shift = 7, byte = groups; byte >= 0x80; shift += 7) {
-    byte = module.bytes[declarations++];
-    count |= (byte & 0x7f) << shift;
-  }
+  const reader = new ByteReader(module.bytes, start, sites.code);
+  const count = reader.u32("a number of local declarations");
   writer.u32(first.length + count + 1 + added.length);
   for (const type of first) writeLocal(writer, type);
-  writer.copy(module.bytes, declarations, sites.code);
+  writer.copy(module.bytes, reader.position, sites.code);
   writer.raw([1, 0x7f]);
   for (const type of added) writeLocal(writer, type);
 }
 
 function writeLocal(writer: ByteWriter, type: ValueType): void {
-  writer.raw([1, type & 0xff]);
-  if (type > 0xff) writer.s32(Math.floor(type / 256));
+  writer.u32(1);
+  writeValueType(writer, type);
 }
 
 /** Writes the start of the wrapping. The code follows, without its own `end`. */
@@ -177,18 +168,13 @@ export function writeFirstClause(
   unwind: number,
   label: number,
 ): number {
-  let at = position;
-  let count = 0;
-  for (let shift = 0; ; shift += 7) {
-    const byte = module.bytes[at++];
-    count |= (byte & 0x7f) << shift;
-    if (byte < 0x80) break;
-  }
+  const reader = new ByteReader(module.bytes, position);
+  const count = reader.u32("a number of catch clauses");
   writer.u32(count + 1);
   writer.u8(catchClause);
   writer.u32(unwind);
   writer.u32(label);
-  return at;
+  return reader.position;
 }
 
 /** Writes the body of a function so that it can be captured. */

@@ -9,9 +9,11 @@
  * from one page to the next need nothing more, and neither do others within a page's length of the address. Of these
  * there are many, as programs access structures through the same pointer again and again.
  */
+
 import type { ModuleEditor } from "../passes/editor.ts";
 import type { BranchHints } from "../passes/hints.ts";
 import { InstructionCursor } from "../wasm/cursor.ts";
+import { memoryIndexFlag } from "../wasm/immediates.ts";
 import { type ByteRange, type Module, valueType } from "../wasm/module.ts";
 import { op } from "../wasm/opcodes.ts";
 import { ByteReader } from "../wasm/reader.ts";
@@ -20,8 +22,6 @@ import { mapPage_bytes, mapPageShift, pageState } from "./abi.ts";
 import type { Access, BodyAccesses } from "./address-finder.ts";
 import { checkedOffset, constants, KnownPages, pageOfConstant } from "./known-pages.ts";
 
-/** In the alignment of a memory argument: a memory index follows. */
-const memoryIndexFlag = 0x40;
 const [opI32Load16U, opI32Ne] = [0x2f, 0x47];
 const reach_bytes = 2 ** 32;
 const bothPresent = pageState.present * 0x0101;

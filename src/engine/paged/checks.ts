@@ -3,13 +3,12 @@
  * function: the optimising compiler puts the ones that are called often in place of their calls, and all others
  * cost the program's code less than the check itself would.
  */
+import { call, localGet } from "../wasm/code.ts";
+import { memoryIndexFlag } from "../wasm/immediates.ts";
 import { type ValueType, valueType } from "../wasm/module.ts";
 import { op } from "../wasm/opcodes.ts";
 import { ByteWriter } from "../wasm/writer.ts";
 import { mapPageShift } from "./abi.ts";
-
-/** In the alignment of a memory argument: a memory index follows. */
-const memoryIndexFlag = 0x40;
 
 /** Indices that checks refer to. */
 export interface CheckTargets {
@@ -197,14 +196,4 @@ function loadPresence(writer: ByteWriter, pages: number): void {
 function callFault(writer: ByteWriter, { fault }: CheckTargets): void {
   call(writer, fault);
   writer.raw([op.if, 0x40, op.unreachable, op.end]);
-}
-
-function call(writer: ByteWriter, index: number): void {
-  writer.u8(op.call);
-  writer.u32(index);
-}
-
-function localGet(writer: ByteWriter, index: number): void {
-  writer.u8(op.localGet);
-  writer.u32(index);
 }

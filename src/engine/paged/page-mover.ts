@@ -2,8 +2,10 @@
  * Moves pages from one process memory to another, at the speed of `memory.copy`: copying between typed arrays over
  * shared buffers takes several times as long. A page of zeros is not touched in the target, which has zeros there.
  */
+
 import { emptyModule } from "../wasm/decode.ts";
 import { encodeModule } from "../wasm/encode.ts";
+import { memoryIndexFlag } from "../wasm/immediates.ts";
 import { type Limits, valueType } from "../wasm/module.ts";
 import { op } from "../wasm/opcodes.ts";
 import { ByteWriter } from "../wasm/writer.ts";
@@ -11,8 +13,6 @@ import { mapMemoryPages, mapPage_bytes, mapPageShift, pageState } from "./abi.ts
 
 const [source, target, pages] = [0, 1, 2];
 const memoryNames = ["source", "target", "pages"];
-/** In the alignment of a memory argument: a memory index follows. */
-const memoryIndexFlag = 0x40;
 /** How much the search for something other than zeros looks at in one step. */
 const step_bytes = 64;
 

@@ -4,6 +4,7 @@
  * ends the program. So the price of stack switching is paid only when a call really waits. 64-bit parameters are
  * passed in two halves, the lower first, as BigInts would cost more than the rest of a call.
  */
+import { call } from "../wasm/code.ts";
 import { functionTypeAt, type ValueType, valueType } from "../wasm/module.ts";
 import { op } from "../wasm/opcodes.ts";
 import { ByteWriter } from "../wasm/writer.ts";
@@ -90,11 +91,6 @@ export function callPass(policy: CallPolicy, runtime: () => RuntimeFunctions): P
 /** How a parameter reaches the kernel. */
 function halved(type: ValueType): readonly ValueType[] {
   return type === valueType.i64 ? [valueType.i32, valueType.i32] : [type];
-}
-
-function call(writer: ByteWriter, index: number): void {
-  writer.u8(op.call);
-  writer.u32(index);
 }
 
 function passArguments(writer: ByteWriter, params: readonly ValueType[]): void {

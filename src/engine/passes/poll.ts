@@ -12,6 +12,7 @@
  * marked as unlikely, so that the compiler moves the call out of line; the call also keeps the compiler from
  * moving the load out of the loop. Small inner loops without calls are unrolled instead: see `unroll.ts`.
  */
+import { memoryIndexFlag } from "../wasm/immediates.ts";
 import { valueType } from "../wasm/module.ts";
 import { op } from "../wasm/opcodes.ts";
 import { ByteWriter } from "../wasm/writer.ts";
@@ -31,9 +32,6 @@ import type { ModuleEditor, Pass } from "./editor.ts";
 import type { BranchHints } from "./hints.ts";
 import { type BodyFacts, findLoops, type Loop } from "./loops.ts";
 import { LoopUnroller } from "./unroll.ts";
-
-/** In the alignment of a memory argument: a memory index follows. */
-const memoryIndexFlag = 0x40;
 
 /** How many polls of which kind a module got. */
 export interface PollCounts {

@@ -1,11 +1,8 @@
 /** Rewrites the indices in code that added imports have moved. Runs as the last pass. */
-import { immediate } from "../wasm/immediates.ts";
+import { immediate, memoryIndexFlag } from "../wasm/immediates.ts";
 import { op, opcodeCount, opcodeTables } from "../wasm/opcodes.ts";
 import type { BodyHook, BodyRewriter } from "./body.ts";
 import type { ModuleEditor, Pass } from "./editor.ts";
-
-/** In the alignment of a memory argument: a memory index follows. */
-const memoryIndexFlag = 0x40;
 
 export const renumberPass: Pass = {
   name: "renumber",

@@ -10,14 +10,11 @@
  * ```
  */
 import { MalformedModuleError } from "../errors.ts";
-import { immediate } from "./immediates.ts";
+import { immediate, memoryIndexFlag } from "./immediates.ts";
 import { opcodeTables, prefixBase, prefixLimit } from "./opcodes.ts";
 import { ByteReader } from "./reader.ts";
 
 const { immediates } = opcodeTables;
-
-/** In the alignment of a memory argument: a memory index follows. */
-const memoryIndexFlag = 0x40;
 
 export class InstructionCursor {
   readonly bytes: Uint8Array;
@@ -128,6 +125,11 @@ export class InstructionCursor {
     const flags = reader.u32("an alignment");
     const memoryIndex = flags & memoryIndexFlag ? reader.u32("a memory index") : 0;
     return { alignment: flags & ~memoryIndexFlag, memoryIndex, offset: reader.u64("an offset") };
+  }
+
+  /** A reader at the catch clauses of the current `try_table`: their number comes first. */
+  readClauses(): ByteReader {
+    return this.readerAt(this.pastBlockType(this.immediates));
   }
 
   /** A reader over the immediates of the current instruction, for what has no method of its own. */

@@ -2,6 +2,8 @@
  * Writes a `Module` as a WebAssembly binary. What passes left alone is copied; index spaces that passes shifted
  * are rewritten on the way by `Renumbering`.
  */
+
+import { writeValueType } from "./code.ts";
 import { InstructionCursor } from "./cursor.ts";
 import { externalKinds, limitsFlag } from "./decode-types.ts";
 import type {
@@ -18,9 +20,8 @@ import type {
   Table,
   TableType,
   TypeGroup,
-  ValueType,
 } from "./module.ts";
-import { sectionId, sectionOrder, valueType } from "./module.ts";
+import { sectionId, sectionOrder } from "./module.ts";
 import { op } from "./opcodes.ts";
 import { ByteWriter } from "./writer.ts";
 
@@ -220,15 +221,7 @@ class ModuleEncoder {
     this.writer.u8(0x60);
     for (const list of [type.params, type.results]) {
       this.writer.u32(list.length);
-      for (const item of list) this.valueType(item);
-    }
-  }
-
-  private valueType(type: ValueType): void {
-    const byte = type & 0xff;
-    this.writer.u8(byte);
-    if (byte === valueType.reference || byte === valueType.nullableReference) {
-      this.writer.s32(Math.floor(type / 256));
+      for (const item of list) writeValueType(this.writer, item);
     }
   }
 
@@ -244,12 +237,12 @@ class ModuleEncoder {
   }
 
   private tableType(type: TableType): void {
-    this.valueType(type.element);
+    writeValueType(this.writer, type.element);
     this.limits(type.limits);
   }
 
   private globalType(type: GlobalType): void {
-    this.valueType(type.type);
+    writeValueType(this.writer, type.type);
     this.writer.u8(type.mutable ? 1 : 0);
   }
 
@@ -319,7 +312,7 @@ class ModuleEncoder {
     if (active && explicit) writer.u32(segment.tableIndex);
     if (segment.offset !== null) this.expression(segment.offset);
     if (!active || explicit) {
-      if (segment.functions === null) this.valueType(segment.type);
+      if (segment.functions === null) writeValueType(this.writer, segment.type);
       else writer.u8(segment.type);
     }
     if (segment.functions === null) {

@@ -44,3 +44,6 @@ export const immediate = {
 } as const;
 
 export type Immediate = (typeof immediate)[keyof typeof immediate];
+
+/** In the alignment of a memory argument: a memory index follows. */
+export const memoryIndexFlag = 0x40;
