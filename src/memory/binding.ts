@@ -4,6 +4,7 @@
  * with `$`, which no field name can.
  */
 import { AreaError } from "./errors.ts";
+import type { MemoryGuard } from "./guard.ts";
 import type { Format, Layout } from "./layout.ts";
 import type { Waiting } from "./waiting.ts";
 
@@ -47,6 +48,8 @@ export class BoundAccessor {
   readonly $base: number;
   readonly $stride: number;
   readonly $waiting: Waiting;
+  /** What is told of every access beforehand; accessors without one are other code. */
+  readonly $memory: MemoryGuard | undefined;
   $buffer: ArrayBufferLike;
   /** All bytes covered. */
   $view: DataView<ArrayBufferLike>;
@@ -63,11 +66,12 @@ export class BoundAccessor {
   $u64: BigUint64Array<ArrayBufferLike>;
   $i64: BigInt64Array<ArrayBufferLike>;
 
-  constructor(area: AreaInfo, buffer: ArrayBufferLike, waiting: Waiting) {
+  constructor(area: AreaInfo, buffer: ArrayBufferLike, waiting: Waiting, memory?: MemoryGuard) {
     this.area = area;
     this.$base = area.base;
     this.$stride = area.stride;
     this.$waiting = waiting;
+    this.$memory = memory;
     const { base } = area;
     const length = stretchOf(area, buffer);
     const widest = widestCell(area, length);
@@ -153,4 +157,9 @@ function widestCell(area: AreaInfo, length: number): number {
 }
 
 /** A class made for a struct; its instances have the struct's accessor methods. */
-export type AccessorClass = new (area: AreaInfo, buffer: ArrayBufferLike, waiting: Waiting) => BoundAccessor;
+export type AccessorClass = new (
+  area: AreaInfo,
+  buffer: ArrayBufferLike,
+  waiting: Waiting,
+  memory: MemoryGuard | undefined,
+) => BoundAccessor;

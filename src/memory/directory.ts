@@ -5,8 +5,10 @@
  */
 import type { Accessor } from "./accessor.ts";
 import { AreaError } from "./errors.ts";
+import type { MemoryGuard } from "./guard.ts";
 import { type Format, formatNames, layoutOf } from "./layout.ts";
 import { overlay } from "./overlay.ts";
+import { readBytes, writeBytes, zeroBytes } from "./raw.ts";
 import { struct } from "./struct.ts";
 import { atomic, bytes, lock, u8, u32, u64 } from "./types.ts";
 import type { Waiting } from "./waiting.ts";
@@ -78,6 +80,14 @@ const coherences: readonly Coherence[] = ["coherent", "dsm"];
 type Header = Accessor<(typeof DirectoryHeader)["fields"]>;
 type Entries = Accessor<(typeof DirectoryEntry)["fields"]>;
 
+/** How the directory reaches its own memory. */
+export interface DirectoryAccess {
+  readonly waiting: Waiting;
+  readonly guard: MemoryGuard | undefined;
+  /** Number under which the directory's lock is held; one that nobody else has if missing. */
+  readonly user?: number | undefined;
+}
+
 /** What a new area needs. */
 export interface AreaRequest {
   readonly name: string;
@@ -96,21 +106,23 @@ export class Directory {
   readonly #header: Header;
   readonly #entries: Entries;
   readonly #owner: number;
+  readonly #guard: MemoryGuard | undefined;
   /** First byte that areas may take. */
   readonly #start: number;
 
-  private constructor(buffer: SharedArrayBuffer, base: number, entriesMax: number, waiting: Waiting) {
+  private constructor(buffer: SharedArrayBuffer, base: number, entriesMax: number, access: DirectoryAccess) {
     this.#buffer = buffer;
-    this.#header = overlay(DirectoryHeader, buffer, { format: "lp64", base, count: 1, waiting });
+    this.#guard = access.guard;
+    this.#header = overlay(DirectoryHeader, buffer, { ...access, format: "lp64", base, count: 1 });
     const entriesBase = base + roundUp(layoutOf(DirectoryHeader, "lp64").size, cacheLineBytes);
     this.#entries = overlay(DirectoryEntry, buffer, {
+      ...access,
       format: "lp64",
       base: entriesBase,
       count: entriesMax,
-      waiting,
     });
     this.#start = entriesBase + entriesMax * layoutOf(DirectoryEntry, "lp64").size;
-    this.#owner = firstOwner + this.#header.addUsers(0, 1);
+    this.#owner = access.user ?? firstOwner + this.#header.addUsers(0, 1);
   }
 
   /** Bytes that a directory of so many entries takes. */
@@ -130,7 +142,7 @@ export class Directory {
     base: number,
     end: number,
     entriesMax: number,
-    waiting: Waiting,
+    access: DirectoryAccess,
   ): Directory {
     const length = Directory.byteLength(entriesMax);
     if (base % cacheLineBytes !== 0) {
@@ -141,26 +153,26 @@ export class Directory {
         `a directory of ${entriesMax} areas takes ${length} bytes; there are ${Math.min(end, buffer.byteLength) - base}`,
       );
     }
-    new Uint8Array(buffer, base, length).fill(0);
-    const header = overlay(DirectoryHeader, buffer, { format: "lp64", base, count: 1 });
+    zeroBytes(buffer, access.guard, base, length);
+    const header = overlay(DirectoryHeader, buffer, { ...access, format: "lp64", base, count: 1 });
     header.setVersion(0, version);
     header.setEntriesMax(0, entriesMax);
     header.setEnd(0, end);
     // The magic number comes last: a memory that has it is complete.
     header.setMagic(0, magic);
-    return new Directory(buffer, base, entriesMax, waiting);
+    return new Directory(buffer, base, entriesMax, access);
   }
 
   /**
    * Uses the directory that somebody wrote at `base`.
    * @throws AreaError when there is none, or it is of another version.
    */
-  static attach(buffer: SharedArrayBuffer, base: number, waiting: Waiting): Directory {
+  static attach(buffer: SharedArrayBuffer, base: number, access: DirectoryAccess): Directory {
     const headerSize = layoutOf(DirectoryHeader, "lp64").size;
     if (buffer.byteLength < base + headerSize) {
       throw new AreaError(`a memory of ${buffer.byteLength} bytes has no room for a directory at ${base}`);
     }
-    const header = overlay(DirectoryHeader, buffer, { format: "lp64", base, count: 1 });
+    const header = overlay(DirectoryHeader, buffer, { ...access, format: "lp64", base, count: 1 });
     if (header.magic(0) !== magic) {
       throw new AreaError(`no directory at ${base}: format the memory before others attach to it`);
     }
@@ -169,7 +181,7 @@ export class Directory {
         `the directory at ${base} has version ${header.version(0)}, this code knows ${version}`,
       );
     }
-    return new Directory(buffer, base, header.entriesMax(0), waiting);
+    return new Directory(buffer, base, header.entriesMax(0), access);
   }
 
   /** The number under which this user of the memory holds the directory's lock. */
@@ -209,9 +221,8 @@ export class Directory {
       }
       const base = this.#place(request.name, request.byteLength + text.length, request.align);
       const end = base + request.byteLength + text.length;
-      const memory = new Uint8Array(this.#buffer);
-      memory.fill(0, base, base + request.byteLength);
-      memory.set(text, base + request.byteLength);
+      zeroBytes(this.#buffer, this.#guard, base, request.byteLength);
+      writeBytes(this.#buffer, this.#guard, base + request.byteLength, text);
       const entries = this.#entries;
       entries.setName(index, name);
       entries.setNameByteLength(index, name.length);
@@ -318,8 +329,9 @@ export class Directory {
     const entries = this.#entries;
     const base = entries.base(index);
     const textBase = entries.end(index) - entries.textByteLength(index);
-    const name = new TextDecoder().decode(entries.name(index).slice(0, entries.nameByteLength(index)));
-    const text = new Uint8Array(this.#buffer).slice(textBase, entries.end(index));
+    const nameByteLength = entries.nameByteLength(index);
+    const name = new TextDecoder().decode(entries.name(index).slice(0, nameByteLength));
+    const text = readBytes(this.#buffer, this.#guard, textBase, entries.textByteLength(index));
     const [structText, latenciesNs] = decodeText(name, text);
     return Object.freeze({
       name,

@@ -4,7 +4,7 @@
  */
 import type { Addressing } from "./binding.ts";
 import type { Layout, LayoutField } from "./layout.ts";
-import type { Method } from "./names.ts";
+import { accessOf, type Method, type Operation } from "./names.ts";
 
 /** What a generated class is made for. */
 export interface Shape {
@@ -15,6 +15,8 @@ export interface Shape {
   readonly stride: number | undefined;
   /** Whether positions may be beyond 2^31, so that they need more than 32-bit arithmetic. */
   readonly far: boolean;
+  /** Whether every access is announced to a `MemoryGuard` first. */
+  readonly announced: boolean;
 }
 
 export interface Body {
@@ -24,6 +26,8 @@ export interface Body {
   readonly checks: string;
   /** Byte position, relative to the views, so many bytes into the element. */
   readonly position: (extra: number) => string;
+  /** The statement that announces what an operation does to the element; empty without a guard. */
+  readonly announcement: (operation: Operation) => string;
 }
 
 /** Parameters, checks and position of a field, or of the record itself. */
@@ -58,7 +62,13 @@ export function bodyOf(shape: Shape, field: LayoutField | undefined, slot: numbe
     const offset = (field?.offset ?? 0) + extra;
     return `${offset === 0 ? sum : `${sum} + ${offset}`}${wrap}`;
   };
-  return { parameters, checks, position };
+  const announcement = (operation: Operation): string => {
+    const access = accessOf(operation);
+    if (!shape.announced || access === "none") return "";
+    const size = field?.size ?? shape.layout.size;
+    return `this.$memory.access(this.$base + (${position(0)}), ${size}, ${access === "write"});`;
+  };
+  return { parameters, checks, position, announcement };
 }
 
 /** Where the record starts, relative to the views. */
@@ -85,6 +95,8 @@ export function write(
   statements: readonly string[],
 ): string[] {
   const parameters = [...body.parameters, ...operands].join(", ");
-  const lines = [body.checks, ...statements].filter((line) => line !== "").map((line) => `    ${line}`);
+  const lines = [body.checks, body.announcement(method.operation), ...statements]
+    .filter((line) => line !== "")
+    .map((line) => `    ${line}`);
   return [`  ${method.name}(${parameters}) {`, ...lines, "  }"];
 }

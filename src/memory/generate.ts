@@ -62,10 +62,11 @@ function limitViews(shape: Shape): string[] {
 }
 
 function recordMethods(shape: Shape): string[] {
-  const { parameters, checks, position } = bodyOf(shape, undefined, -1);
+  const { parameters, checks, position, announcement } = bodyOf(shape, undefined, -1);
+  const announce = announcement("set");
   const head = parameters.join(", ");
   return [
     `  offset(${head}) { ${checks} return this.$base + (${position(0)}); }`,
-    `  clear(${head}) { ${checks} const x = ${position(0)}; this.$bytes.fill(0, x, x + ${shape.layout.size}); }`,
+    `  clear(${head}) { ${checks}${announce === "" ? "" : ` ${announce}`} const x = ${position(0)}; this.$bytes.fill(0, x, x + ${shape.layout.size}); }`,
   ];
 }

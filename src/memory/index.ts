@@ -14,13 +14,16 @@ export {
   PoolError,
   ValueError,
 } from "./errors.ts";
+export type { MemoryGuard } from "./guard.ts";
+export { guardedPage_bytes, inPages } from "./guard.ts";
 export type { Dimension, Format, FormatRules, Layout, LayoutField } from "./layout.ts";
 export { formatNames, formats, layoutOf } from "./layout.ts";
 export type { OverlayOptions } from "./overlay.ts";
 export { overlay } from "./overlay.ts";
 export { Pool } from "./pool.ts";
+export { readBytes, writeBytes, zeroBytes } from "./raw.ts";
 export { struct } from "./struct.ts";
-export type { AttachOptions, CreateOptions, MemoryOptions } from "./typed-memory.ts";
+export type { AttachOptions, CreateOptions, MemoryOptions, PoolOptions } from "./typed-memory.ts";
 export { TypedMemory } from "./typed-memory.ts";
 export type {
   ArrayType,

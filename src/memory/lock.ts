@@ -10,6 +10,7 @@
  * inlined in generated accessors; what lives here is everything else.
  */
 import { LockError } from "./errors.ts";
+import type { MemoryGuard } from "./guard.ts";
 import type { Waiting } from "./waiting.ts";
 
 type LockCells = Int32Array<ArrayBufferLike>;
@@ -33,27 +34,35 @@ function requireOwner(owner: number, where: string): void {
   }
 }
 
-/** Acquires a lock, waiting as long as it takes. The first attempt may already have been made. */
+/**
+ * Acquires a lock, waiting as long as it takes. The first attempt may already have been made, and the word has been
+ * announced to the guard; since other cores run while this one waits, every later look at it is announced anew.
+ */
 export function acquireLock(
   cells: LockCells,
   index: number,
   owner: number,
   waiting: Waiting,
   where: string,
+  guard?: MemoryGuard,
 ): void {
   requireOwner(owner, where);
+  const offset = cells.byteOffset + 4 * index;
   if (lockOwner(cells, index) === owner) {
     throw new LockError(`${where}: owner ${owner} already holds this lock; a lock cannot be acquired twice`);
   }
   let attempt = 0;
-  do {
+  for (;;) {
     const word = Atomics.load(cells, index);
     if ((word & ownerMask) === 0 && Atomics.compareExchange(cells, index, word, word | owner) === word)
       return;
-  } while (waiting.spin(attempt++));
+    if (!waiting.spin(attempt++)) break;
+    guard?.access(offset, 4, true);
+  }
   // From here on whoever gets the lock keeps the sleepers bit: others may still be asleep, and the
   // release that cleared it woke only one.
   for (;;) {
+    guard?.access(offset, 4, true);
     const word = Atomics.load(cells, index);
     if ((word & ownerMask) === 0) {
       if (Atomics.compareExchange(cells, index, word, owner | sleepersBit) === word) return;

@@ -27,6 +27,24 @@ export type Operation =
   | "release"
   | "ownerOf";
 
+/** What an operation does to the bytes of its field. An atomic update that may change nothing still counts as a write. */
+export function accessOf(operation: Operation): "none" | "read" | "write" {
+  switch (operation) {
+    case "offset":
+      return "none";
+    case "get":
+    case "low":
+    case "high":
+    case "wait":
+    case "waitAsync":
+    case "notify":
+    case "ownerOf":
+      return "read";
+    default:
+      return "write";
+  }
+}
+
 export interface Method {
   readonly name: string;
   readonly operation: Operation;

@@ -14,6 +14,7 @@ import {
 import { AreaError } from "./errors.ts";
 import { generateClass } from "./generate.ts";
 import type { Shape } from "./generate-body.ts";
+import type { MemoryGuard } from "./guard.ts";
 import { type Format, type Layout, layoutOf } from "./layout.ts";
 import { tableAccessor } from "./table.ts";
 import type { Fields, StructType } from "./types.ts";
@@ -42,6 +43,8 @@ export interface OverlayOptions {
   readonly strategy?: Strategy;
   /** How locks and atomic fields wait. Default: spin, then park the thread. */
   readonly waiting?: Waiting;
+  /** Is told of every access before it happens. Default: none, the buffer is plainly there. */
+  readonly guard?: MemoryGuard;
 }
 
 /**
@@ -91,13 +94,16 @@ export function bind<F extends Fields>(
     checked,
     stride: stride === layout.size ? stride : undefined,
     far: stretchOf(place, buffer) > positionMax,
+    announced: options.guard !== undefined,
   };
   const waiting = options.waiting ?? threadWaiting;
   const Class =
     options.strategy === "table" ? undefined : classFor(struct, shape, options.strategy === "generated");
   const area: AreaInfo = Object.freeze({ ...place, strategy: Class === undefined ? "table" : "generated" });
   const accessor: unknown =
-    Class === undefined ? tableAccessor(area, buffer, waiting, shape.far) : new Class(area, buffer, waiting);
+    Class === undefined
+      ? tableAccessor(area, buffer, waiting, options.guard, shape.far)
+      : new Class(area, buffer, waiting, options.guard);
   return accessor as Accessor<F>;
 }
 
@@ -112,7 +118,7 @@ function requireNumber(where: string, what: string, value: number, minimum: numb
  * Nothing where generating code is forbidden, unless it was asked for.
  */
 function classFor(struct: StructType, shape: Shape, insist: boolean): AccessorClass | undefined {
-  const key = `${shape.addressing} ${shape.checked} ${shape.stride} ${shape.far} ${signature(shape.layout)}`;
+  const key = `${shape.addressing} ${shape.checked} ${shape.stride} ${shape.far} ${shape.announced} ${signature(shape.layout)}`;
   const known = struct.accessorClasses.get(key);
   if (known !== undefined) return known;
   try {

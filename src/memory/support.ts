@@ -120,7 +120,7 @@ export function acquire(
   index: number,
   owner: number,
 ): void {
-  acquireLock(cells, index, owner, accessor.$waiting, whereIs(accessor, path));
+  acquireLock(cells, index, owner, accessor.$waiting, whereIs(accessor, path), accessor.$memory);
 }
 
 export function tryAcquire(

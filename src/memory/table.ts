@@ -10,8 +10,9 @@
  */
 import * as atomics from "./atomics.ts";
 import { type AreaInfo, BoundAccessor } from "./binding.ts";
+import type { MemoryGuard } from "./guard.ts";
 import { formats, hostLittleEndian, type LayoutField } from "./layout.ts";
-import { methodsOf, type Operation } from "./names.ts";
+import { accessOf, methodsOf, type Operation } from "./names.ts";
 import * as support from "./support.ts";
 import { guard, type Place, plainGetter, plainSetter } from "./table-plain.ts";
 import type { Waiting } from "./waiting.ts";
@@ -35,9 +36,10 @@ export function tableAccessor(
   area: AreaInfo,
   buffer: ArrayBufferLike,
   waiting: Waiting,
+  memory: MemoryGuard | undefined,
   far: boolean,
 ): object {
-  const state = new BoundAccessor(area, buffer, waiting);
+  const state = new BoundAccessor(area, buffer, waiting, memory);
   const startOf = (i: number): number => {
     checkRecord(state, -1, i);
     return area.addressing === "address" ? i : i * area.stride;
@@ -53,7 +55,9 @@ export function tableAccessor(
 }
 
 function clearBytes(state: BoundAccessor, start: number): void {
-  state.$bytes.fill(0, start, start + state.area.layout.size);
+  const { size } = state.area.layout;
+  state.$memory?.access(state.$base + start, size, true);
+  state.$bytes.fill(0, start, start + size);
 }
 
 function rebind(state: BoundAccessor, buffer: ArrayBufferLike, accessor: object): object {
@@ -81,7 +85,8 @@ function entryOf(state: BoundAccessor, field: LayoutField, slot: number): Entry 
 function methodsOfField(state: BoundAccessor, entry: Entry, far: boolean): Methods {
   const { area } = state;
   const plain = entry.type.kind === "scalar" || entry.type.kind === "pointer";
-  const simple = plain && entry.dimensions.length === 0 && entry.declared === entry.stored && !far;
+  const narrowed = entry.declared !== entry.stored;
+  const simple = plain && entry.dimensions.length === 0 && !narrowed && !far && state.$memory === undefined;
   const place: Place = [
     entry.slot,
     area.checked ? -1 : 0,
@@ -117,6 +122,8 @@ function generalMethod(
   const { dimensions, slot } = entry;
   const { area } = state;
   const depth = dimensions.length;
+  const access = accessOf(operation);
+  const memory = access === "none" ? undefined : state.$memory;
   return (i, ...rest) => {
     entry.check(i);
     let position = (area.addressing === "address" ? i : i * area.stride) + entry.offset;
@@ -130,6 +137,7 @@ function generalMethod(
     if (entry.type.kind === "atomic" || entry.type.kind === "lock") {
       if (area.addressing === "address" && i % entry.size !== 0) support.failAlignment(state, entry.path, i);
     }
+    memory?.access(state.$base + position, entry.size, access === "write");
     return operate(state, entry, operation, position, rest[depth], rest[depth + 1]);
   };
 }

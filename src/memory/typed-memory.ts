@@ -5,12 +5,14 @@
  */
 import type { Area } from "./accessor.ts";
 import { describe, type Strategy } from "./binding.ts";
-import { type AreaDescription, type Contract, Directory } from "./directory.ts";
+import { type AreaDescription, type Contract, Directory, type DirectoryAccess } from "./directory.ts";
 import { AreaError, AttachError } from "./errors.ts";
+import { guardedPage_bytes, type MemoryGuard } from "./guard.ts";
 import { type Format, layoutOf } from "./layout.ts";
 import { decodeStruct, encodeStruct, morph } from "./morph.ts";
 import { bind } from "./overlay.ts";
 import { Pool } from "./pool.ts";
+import { readBytes, writeBytes, zeroBytes } from "./raw.ts";
 import type { Fields, StructType } from "./types.ts";
 import { threadWaiting, type Waiting } from "./waiting.ts";
 
@@ -25,6 +27,21 @@ export interface MemoryOptions {
   readonly waiting?: Waiting;
   /** Strategy of accessors that do not ask for one. Default: generated code where it is allowed. */
   readonly strategy?: Strategy;
+  /** Is told of every access to the memory before it happens, the directory's own included. Default: none. */
+  readonly guard?: MemoryGuard;
+  /** Groups that pools made here get if they do not say; see `PoolOptions`. Default: pools are not grouped. */
+  readonly poolGroups?: number;
+  /** Group that this user of the memory allocates from first, in pools that have groups. Default 0. */
+  readonly poolGroup?: number;
+  /**
+   * Positive number below 2^30 by which this user of the memory is known, unique among those at any time, for whoever
+   * is to clean up behind it: see `recover`. Default: one that nobody else gets.
+   */
+  readonly user?: number;
+}
+
+function accessOf({ waiting = threadWaiting, guard, user }: MemoryOptions): DirectoryAccess {
+  return { waiting, guard, user };
 }
 
 export interface AttachOptions {
@@ -44,6 +61,20 @@ export interface CreateOptions extends AttachOptions {
   readonly align?: number;
   /** Bytes between records, for example a cache line each. Default: the struct's size. */
   readonly stride?: number;
+  /**
+   * Records are mostly used by one user each: in a memory whose pools have groups, which is kept in step page by page,
+   * each record then has pages of its own.
+   */
+  readonly separate?: boolean;
+}
+
+export interface PoolOptions extends CreateOptions {
+  /**
+   * Splits the pool into so many groups that share no page of 4 KiB, neither by their records nor by their bookkeeping,
+   * so that users who allocate from different groups do not take pages from each other where memory is kept in step
+   * page by page. Records are then up to twice as far apart.
+   */
+  readonly groups?: number;
 }
 
 const areasMaxDefault = 256;
@@ -53,13 +84,21 @@ export class TypedMemory {
   readonly buffer: SharedArrayBuffer;
   /** All bytes of the buffer. */
   readonly bytes: Uint8Array<SharedArrayBuffer>;
+  /** What is told of every access. Whoever goes through `bytes` or `buffer` must tell it too; see `touch`. */
+  readonly guard: MemoryGuard | undefined;
+  /** Group of a pool that is allocated from unless another is asked for. */
+  readonly poolGroup: number;
   readonly #directory: Directory;
   readonly #waiting: Waiting;
   readonly #strategy: Strategy | undefined;
+  readonly #poolGroups: number | undefined;
 
   private constructor(buffer: SharedArrayBuffer, directory: Directory, options: MemoryOptions) {
     this.buffer = buffer;
     this.bytes = new Uint8Array(buffer, 0, buffer.byteLength);
+    this.guard = options.guard;
+    this.poolGroup = options.poolGroup ?? 0;
+    this.#poolGroups = options.poolGroups;
     this.#directory = directory;
     this.#waiting = options.waiting ?? threadWaiting;
     this.#strategy = options.strategy;
@@ -72,8 +111,8 @@ export class TypedMemory {
   static format(buffer: SharedArrayBuffer, options: MemoryOptions = {}): TypedMemory {
     const base = options.base ?? 0;
     const end = options.byteLength === undefined ? buffer.byteLength : base + options.byteLength;
-    const waiting = options.waiting ?? threadWaiting;
-    const directory = Directory.format(buffer, base, end, options.areasMax ?? areasMaxDefault, waiting);
+    const access = accessOf(options);
+    const directory = Directory.format(buffer, base, end, options.areasMax ?? areasMaxDefault, access);
     return new TypedMemory(buffer, directory, options);
   }
 
@@ -82,8 +121,33 @@ export class TypedMemory {
    * @throws AreaError when nobody has.
    */
   static attach(buffer: SharedArrayBuffer, options: MemoryOptions = {}): TypedMemory {
-    const directory = Directory.attach(buffer, options.base ?? 0, options.waiting ?? threadWaiting);
+    const access = accessOf(options);
+    const directory = Directory.attach(buffer, options.base ?? 0, access);
     return new TypedMemory(buffer, directory, options);
+  }
+
+  /**
+   * Announces that code other than accessors is about to read, or (`write`) read and write, `length` bytes at `offset`
+   * of the buffer: through `bytes`, say. What was announced holds until the next access to other bytes, here or by an
+   * accessor. Does nothing without a guard.
+   */
+  touch(offset: number, length: number, write: boolean): void {
+    this.guard?.access(offset, length, write);
+  }
+
+  /** A copy of `length` bytes at `offset` of the buffer. */
+  read(offset: number, length: number): Uint8Array<ArrayBuffer> {
+    return readBytes(this.buffer, this.guard, offset, length);
+  }
+
+  /** Copies bytes that lie elsewhere to `offset` of the buffer. */
+  write(offset: number, bytes: Uint8Array): void {
+    writeBytes(this.buffer, this.guard, offset, bytes);
+  }
+
+  /** Fills `length` bytes at `offset` of the buffer with zeros. */
+  zero(offset: number, length: number): void {
+    zeroBytes(this.buffer, this.guard, offset, length);
   }
 
   /**
@@ -93,8 +157,14 @@ export class TypedMemory {
   create<F extends Fields>(name: string, struct: StructType<F>, options: CreateOptions): Area<F> {
     const format = options.format ?? "lp64";
     const layout = layoutOf(struct, format);
-    const align = options.align ?? alignDefault;
-    const stride = options.stride ?? layout.size;
+    // Where memory is kept in step page by page, areas have pages of their own.
+    const byPage = this.#poolGroups !== undefined;
+    const align = options.align ?? (byPage ? guardedPage_bytes : alignDefault);
+    const stride =
+      options.stride ??
+      (byPage && options.separate === true
+        ? Math.ceil(layout.size / guardedPage_bytes) * guardedPage_bytes
+        : layout.size);
     const where = describe({ name, struct: struct.name });
     if (!Number.isSafeInteger(options.count) || options.count < 1 || options.count > 0x7ffffffe) {
       throw new AreaError(`${where}: count ${options.count} must be a positive integer`);
@@ -110,7 +180,7 @@ export class TypedMemory {
     const description = this.#directory.create({
       name,
       format,
-      contract: { coherence: "coherent", latenciesNs: [], ...options.contract },
+      contract: { coherence: byPage ? "dsm" : "coherent", latenciesNs: [], ...options.contract },
       count: options.count,
       stride,
       byteLength: options.count * stride,
@@ -174,10 +244,10 @@ export class TypedMemory {
   /**
    * Creates an area from which records are allocated and freed one by one; `count` of them can be in
    * use at once.
-   * @throws AreaError as `create`.
+   * @throws AreaError as `create`, and for a number of groups that is none.
    */
-  createPool<F extends Fields>(name: string, struct: StructType<F>, options: CreateOptions): Pool<F> {
-    return Pool.create(this, name, struct, options);
+  createPool<F extends Fields>(name: string, struct: StructType<F>, options: PoolOptions): Pool<F> {
+    return Pool.create(this, name, struct, { groups: this.#poolGroups, ...options });
   }
 
   /**
@@ -211,6 +281,7 @@ export class TypedMemory {
       checked: options.checked ?? true,
       strategy: options.strategy ?? this.#strategy,
       waiting: this.#waiting,
+      guard: this.guard,
     });
   }
 }

@@ -400,6 +400,23 @@ test("a user that died inside the directory can be cleaned up behind", () => {
   assert.equal(memory.areas().length, 1);
 });
 
+test("regression: a user is known by the number that it chose before it does anything", () => {
+  const { buffer } = freshMemory();
+  const lockWord = new Int32Array(buffer, 8, 1);
+  const memory = TypedMemory.attach(buffer, { user: 7 });
+  assert.equal(memory.user, 7);
+  let holder = 0;
+  const guard = {
+    access: () => {
+      holder = Math.max(holder, Atomics.load(lockWord, 0) & 0x7fffffff);
+    },
+  };
+  const areas = TypedMemory.attach(buffer, { user: 9, guard }).areas();
+  assert.equal(areas.length, 0);
+  assert.equal(holder, 9);
+  assert.notEqual(TypedMemory.attach(buffer).user, 9);
+});
+
 test("areas beyond 2 GiB are reached", () => {
   const Cell = struct("Cell", { value: u32, cells: array(u16, 2) });
   // Nothing but two pages of this is ever touched.
