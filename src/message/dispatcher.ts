@@ -6,6 +6,9 @@
 import { errno } from "../kernel/errno.ts";
 import {
   type FaultReport,
+  life,
+  lifeIncarnation,
+  lifeState,
   type MessageFault,
   messageFlag,
   type Priority,
@@ -211,7 +214,9 @@ export class Dispatcher {
     // A peer that does not know a request cannot know the type of its reply.
     const rightType = pending?.replyType === message.type || (status < 0 && message.type === 0);
     if (pending === undefined || pending.peer !== message.sender || !rightType) {
-      this.#drop("stray", message, "nobody waits for this reply");
+      // Who asked has been told that the peer died, which it did after it had answered.
+      if (this.#isFromDead(message)) this.#drop("stale", message, "from an earlier incarnation");
+      else this.#drop("stray", message, "nobody waits for this reply");
       return;
     }
     if (status < 0 || (status > 0 && message.size === 0)) {
@@ -225,6 +230,11 @@ export class Dispatcher {
       return;
     }
     this.#requests.settle(pending, status, value);
+  }
+
+  #isFromDead({ sender, fromIncarnation }: ReceivedMessage): boolean {
+    const word = this.#links.life(sender);
+    return lifeState(word) !== life.live || lifeIncarnation(word) !== fromIncarnation;
   }
 
   #drop(kind: MessageFault["kind"], message: ReceivedMessage, detail: string): void {

@@ -208,7 +208,7 @@ export function recordsAt<F extends Fields>(
   base: number,
   count: number,
 ): Accessor<F> {
-  return overlay(shape, memory.buffer, { format, base, count, checked: false });
+  return overlay(shape, memory.buffer, { format, base, count, checked: false, guard: memory.guard });
 }
 
 // A struct that is not made of whole lines would share one with its neighbour.

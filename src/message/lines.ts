@@ -11,7 +11,7 @@
  * sender's malice) look like the stamp expected, so the producer checks that line before publishing; one
  * line of the ring therefore always stays free.
  */
-import type { Accessor, TypedMemory } from "../memory/index.ts";
+import type { Accessor, MemoryGuard, TypedMemory } from "../memory/index.ts";
 import { knownFlags, type MessageHeader, type Priority, type ReceivedMessage } from "./channel.ts";
 import { advance, cacheLine_bytes, linesFor, RingLine, RingLinePeek, recordsAt, stampOf } from "./layout.ts";
 import type { PayloadBuffer } from "./staging.ts";
@@ -25,6 +25,7 @@ export class MessageLines {
   /** The ring, as bytes and as words. */
   readonly #bytes: Uint8Array;
   readonly #words: Int32Array;
+  readonly #guard: MemoryGuard | undefined;
   readonly #mask: number;
   readonly #base: number;
   readonly #payload_bytes_max: number;
@@ -38,6 +39,7 @@ export class MessageLines {
     const size = count * cacheLine_bytes;
     this.#bytes = new Uint8Array(memory.buffer, base, size);
     this.#words = new Int32Array(memory.buffer, base, size / 4);
+    this.#guard = memory.guard;
     this.#mask = count - 1;
     this.#base = base;
     this.#payload_bytes_max = payload_bytes_max;
@@ -140,6 +142,7 @@ export class MessageLines {
   /** `from` is a multiple of 4, because the ring and its lines are. */
   #copyPartIn(start: number, payload: PayloadBuffer, from: number, size: number): void {
     const source = payload.words;
+    this.#guard?.access(this.#base + start, wholeWords(size), true);
     if (size > wordCopy_bytes_max || source.length === 0) {
       const { bytes } = payload;
       this.#bytes.set(bytes.length === size ? bytes : bytes.subarray(from, from + size), start);
@@ -163,6 +166,7 @@ export class MessageLines {
   }
 
   #copyPartOut(start: number, target: PayloadBuffer, to: number, size: number): void {
+    this.#guard?.access(this.#base + start, wholeWords(size), false);
     if (size > wordCopy_bytes_max) {
       target.bytes.set(this.#bytes.subarray(start, start + size), to);
       return;
@@ -174,4 +178,9 @@ export class MessageLines {
     const first = to >>> 2;
     for (let i = 0; i < count; i++) words[first + i] = source[from + i];
   }
+}
+
+/** Bytes of the words that so many bytes take. */
+function wholeWords(size: number): number {
+  return (size + 3) & -4;
 }

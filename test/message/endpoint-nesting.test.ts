@@ -126,6 +126,20 @@ describe("death", () => {
     assert.equal(b.faults.length, 0);
   });
 
+  test("regression: a reply that the peer sent before it died is no stray one", async () => {
+    const { a, b } = pair();
+    b.endpoint.serve(Add, ({ a: first, b: second }) => ({ sum: first + second }));
+    const reply = a.endpoint.request(1, Add, { a: 1, b: 2 });
+    b.endpoint.drain();
+    a.transport.table.markDead(1);
+    a.endpoint.drain();
+    assert.equal((await reply).status, -errno.NOLINK);
+    assert.deepEqual(
+      a.faults.map(({ kind }) => kind),
+      ["stale"],
+    );
+  });
+
   test("a new incarnation gets nothing that was meant for the one before, and the old one's requests fail", async () => {
     const { world, a, b } = pair();
     a.endpoint.send(1, Note, { number: 1 });
