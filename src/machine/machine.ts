@@ -5,7 +5,8 @@
  * A *core* runs one kernel. An *island* is a coherence domain: cores that share one memory. Interrupts are
  * bits in a word of each core's control page; the same word is what instrumented programs poll.
  */
-import { atomic, f64, struct, u32 } from "../memory/index.ts";
+import { atomic, f64, i32, struct, u32, type Waiting } from "../memory/index.ts";
+import type { Soc } from "./soc.ts";
 
 /** Interrupt lines of a core: bits of the control page's `pending` word. */
 export const interruptLine = {
@@ -21,6 +22,8 @@ export const interruptLine = {
   halt: 16,
   /** A device of this core wants service (console input). */
   device: 32,
+  /** There is work that can wait until this core has nothing more urgent to do. */
+  background: 64,
 } as const;
 
 /**
@@ -47,6 +50,11 @@ export const ControlPage = struct("ControlPage", {
   timerDeadline_ns: f64,
   /** Bumped for each interrupt taken. */
   interruptsTaken: u32,
+  /**
+   * What is left of the running program's slice, in instructions, on machines that count them: programs instrumented
+   * for that subtract what they execute, and poll when it falls below zero.
+   */
+  fuel: i32,
 });
 
 export interface Clock {
@@ -67,8 +75,10 @@ export interface Core {
   readonly clock: Clock;
   /** The control page as programs import it. */
   readonly control: WebAssembly.Memory;
-  /** The island's memory, of fixed size: the same on every core. */
+  /** The memory of this core's island, of fixed size. */
   readonly ram: WebAssembly.Memory;
+  /** The chip around it, on machines whose islands are not coherent or that model time and power; null otherwise. */
+  readonly soc: Soc | null;
 
   /** Raises interrupt lines on a core (itself included). Safe from any core of the island. */
   interrupt(core: number, lines: number): void;
@@ -100,6 +110,42 @@ export interface Core {
   post(core: number, object: unknown): void;
   /** The next object that a core has posted to this one, in their order; undefined when there is none. */
   collect(from: number): unknown;
+  /**
+   * True at a poll of a program when the machine wants to run other cores first: the context is then to be suspended
+   * until `runOthers` resolves. Never true where cores run at the same time.
+   */
+  mustRunOthers(): boolean;
+  runOthers(): Promise<void>;
+  /**
+   * Tells the machine how to have this core's pending interrupts served while another core's kernel code waits for it
+   * (`pause`). Needed where cores share a thread; a core is attended only between two instructions of a program, or
+   * while it idles.
+   */
+  attend(serve: () => void): void;
+  /** How locks and atomic words of the island's memory wait on this core. */
+  readonly waiting: Waiting;
+  /** A line for the operator: kernel panics, boot failures. Written at once. */
+  log(line: string): void;
+  /** The kernel on this core has come upon a broken invariant, outside anything that could report it: the core stops. */
+  panic(error: unknown): void;
+}
+
+/** A machine, as the code that boots a system on it sees it. */
+export interface Machine {
+  /** Cores that run kernels. */
+  readonly coreCount: number;
+  /** The core that the code which boots the system acts as. */
+  readonly console: Core;
+  /** Resolves when every core can be booted. */
+  whenReady(): Promise<void>;
+  /** Resolves when a core is on. @throws Error after `timeout_ms`. */
+  whenOn(core: number, timeout_ms: number): Promise<void>;
+  /** Asks the kernels on some cores to stop. True when all of them have, false when time ran out. */
+  halt(cores: readonly number[]): Promise<boolean>;
+  /** Ends everything; kernels that still run are asked to stop first. */
+  stop(): Promise<void>;
+  /** Resolves after some time of this machine. */
+  delay(duration_ms: number): Promise<void>;
 }
 
 /** A diagnostic line for the operator: kernel panics and boot failures. */

@@ -4,6 +4,7 @@
  */
 import { randomFillSync } from "node:crypto";
 import { writeSync } from "node:fs";
+import { threadWaiting } from "../../memory/index.ts";
 import type { Core } from "../machine.ts";
 import { corePower } from "../machine.ts";
 import { type ClockOrigin, HostClock } from "./clock.ts";
@@ -34,6 +35,8 @@ export class HostCore implements Core {
   readonly clock: HostClock;
   readonly control: WebAssembly.Memory;
   readonly ram: WebAssembly.Memory;
+  readonly soc = null;
+  readonly waiting = threadWaiting;
   private readonly page: ControlAccessor;
   private readonly pages: readonly ControlAccessor[];
   private readonly timer: TimerAccessor;
@@ -157,17 +160,6 @@ export class HostCore implements Core {
     return true;
   }
 
-  /** Resolves when a core is on. @throws Error after `timeout_ms`. */
-  async whenOn(core: number, timeout_ms: number): Promise<void> {
-    const page = this.pages[core];
-    const deadline_ns = this.clock.monotonic_ns() + timeout_ms * 1e6;
-    for (let power = page.power(0); power !== corePower.on; power = page.power(0)) {
-      const left_ms = (deadline_ns - this.clock.monotonic_ns()) / 1e6;
-      if (left_ms <= 0) throw new Error(`core ${core} did not boot within ${timeout_ms} ms`);
-      await page.waitAsyncPower(0, power, left_ms);
-    }
-  }
-
   /** A line for the operator, on standard error, written at once: the core may be about to stop. */
   log(line: string): void {
     writeSync(2, `${line}\n`);
@@ -189,5 +181,20 @@ export class HostCore implements Core {
 
   collect(from: number): unknown {
     return this.mailboxes?.collect(from);
+  }
+
+  /** Cores are threads: nobody has to make room for others. */
+  mustRunOthers(): boolean {
+    return false;
+  }
+
+  async runOthers(): Promise<void> {}
+
+  attend(): void {}
+
+  panic(error: unknown): void {
+    setImmediate(() => {
+      throw error;
+    });
   }
 }

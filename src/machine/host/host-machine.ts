@@ -5,7 +5,7 @@
 import { availableParallelism } from "node:os";
 import { extname } from "node:path";
 import { MessageChannel, Worker } from "node:worker_threads";
-import { corePower, interruptLine, type OperatorLog } from "../machine.ts";
+import { corePower, interruptLine, type Machine, type OperatorLog } from "../machine.ts";
 import { hostTime_ms } from "./clock.ts";
 import { controlAccessor, createControlMemory, raise } from "./control.ts";
 import { HostCore, type HostWiring } from "./host-core.ts";
@@ -33,7 +33,7 @@ export interface HostMachineOptions {
 const idleSpin_ns = 20_000;
 const haltTimeout_ms = 2_000;
 
-export class HostMachine {
+export class HostMachine implements Machine {
   private readonly ram: WebAssembly.Memory;
   readonly coreCount: number;
   /** The core that the main thread acts as. */
@@ -141,11 +141,20 @@ export class HostMachine {
     await Promise.all(this.ready);
   }
 
-  /** Lets the process end while the machine idles, or keeps it alive. */
-  setKeepAlive(keep: boolean): void {
-    for (const worker of this.workers)
-      if (keep) worker.ref();
-      else worker.unref();
+  /** Resolves when a core is on. @throws Error after `timeout_ms`. */
+  async whenOn(core: number, timeout_ms: number): Promise<void> {
+    const page = controlAccessor(this.wiring.controls[core]);
+    const { clock } = this.console;
+    const deadline_ns = clock.monotonic_ns() + timeout_ms * 1e6;
+    for (let power = page.power(0); power !== corePower.on; power = page.power(0)) {
+      const left_ms = (deadline_ns - clock.monotonic_ns()) / 1e6;
+      if (left_ms <= 0) throw new Error(`core ${core} did not boot within ${timeout_ms} ms`);
+      await page.waitAsyncPower(0, power, left_ms);
+    }
+  }
+
+  delay(duration_ms: number): Promise<void> {
+    return new Promise((resolve) => setTimeout(resolve, duration_ms));
   }
 
   /** Asks the kernels on some cores to stop. True when all of them have, false when time ran out. */
