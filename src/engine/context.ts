@@ -10,6 +10,7 @@ import {
   resumeExport,
   saveGlobalsExport,
   startExport,
+  threadExport,
   unwindExport,
 } from "./passes/abi.ts";
 import type { Program } from "./program.ts";
@@ -56,7 +57,7 @@ export interface MemoryCopies {
   copyOut(address: number, ramOffset: number, length: number): void;
 }
 
-type Entry = () => Promise<unknown>;
+type Entry = (...values: number[]) => Promise<unknown>;
 
 export class Context {
   readonly program: Program;
@@ -87,6 +88,18 @@ export class Context {
     this.phase = this.program.hasStart ? "start" : "entry";
     if (this.phase === "entry") return this.enter();
     return this.runStart(startExport);
+  }
+
+  /**
+   * Runs a further thread of the program, over the memory in which it runs already: the module's start function, if
+   * there is one, then `wasi_thread_start`. To be called once, instead of `start`. Such a context cannot be captured.
+   */
+  async startThread(id: number, argument: number): Promise<ContextEnd> {
+    if (this.program.hasStart) {
+      const end = await this.run(startExport);
+      if (end.kind !== "returned") return end;
+    }
+    return this.run(threadExport, id, argument);
   }
 
   /**
@@ -121,11 +134,11 @@ export class Context {
     return entry === null ? { kind: "returned" } : this.run(entry);
   }
 
-  /** Runs an exported function without parameters, which may wait. */
-  private async run(name: string): Promise<ContextEnd> {
+  /** Runs an exported function, which may wait. */
+  private async run(name: string, ...values: number[]): Promise<ContextEnd> {
     const entry: Entry = WebAssembly.promising(this.exported(name));
     try {
-      await entry();
+      await entry(...values);
       return { kind: "returned" };
     } catch (error) {
       return this.endOf(error);

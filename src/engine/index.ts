@@ -17,6 +17,8 @@ export { type Instrumented, instrument, instrumenterVersion } from "./instrument
 export { type ContextHooks, type ImportFunctions, Linker, type LinkerOptions } from "./linker.ts";
 export { BLOCKED, CONTROL_POLL_OFFSET, DIED, interruptAnswer, resumption } from "./passes/abi.ts";
 export { type CallPolicy, wasiCallPolicy } from "./passes/calls.ts";
+export { CONTROL_FUEL_OFFSET } from "./passes/control-page.ts";
+export type { FuelPrecision } from "./passes/fuel-plan.ts";
 export {
   type ImportValueType,
   type ModuleStore,

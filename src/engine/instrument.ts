@@ -12,6 +12,7 @@ import { type CallPolicy, callPass, wasiCallPolicy } from "./passes/calls.ts";
 import { copyPass } from "./passes/copies.ts";
 import { dropsPass } from "./passes/drops.ts";
 import { ModuleEditor, type Pass } from "./passes/editor.ts";
+import type { FuelPrecision } from "./passes/fuel-plan.ts";
 import { growPass } from "./passes/grow.ts";
 import { BranchHints } from "./passes/hints.ts";
 import { memoryPass } from "./passes/memory.ts";
@@ -30,6 +31,12 @@ export interface InstrumentOptions {
   calls?: CallPolicy;
   /** False for a program that is never captured, and runs a little faster. True, the default, needs a valid module. */
   capture?: boolean;
+  /**
+   * For machines on which instructions are what takes time: the program counts those it executes, this precisely, in
+   * the word `fuel` of the control page, and polls test that word (`passes/fuel.ts`). Null, the default: it does not.
+   * A context that was captured in a program that counts can be resumed only there, not in one that does not.
+   */
+  fuel?: FuelPrecision | null;
 }
 
 export interface InstrumentDescription {
@@ -79,7 +86,7 @@ function makeInterruptible(
   const functions = module.functions.length;
   const editor = new ModuleEditor(module, originalTypes);
   const hints = new BranchHints();
-  const poll = pollPass(hints, obstacle === null);
+  const poll = pollPass(hints, obstacle === null, options.fuel ?? null);
   // Polls come last: loops that contain what another pass changes are not unrolled.
   const passes: Pass[] = [
     tidyPass,

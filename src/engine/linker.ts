@@ -12,7 +12,7 @@ import { SaveArea } from "./save-area.ts";
 
 /** The kernel's side of the contexts on a core; every call is about the one that runs. */
 export interface ContextHooks {
-  /** Called from a poll that found the poll word set: an `interruptAnswer`; `capture` for migratable programs only. */
+  /** Called from a poll that found the poll word set, or its fuel gone: an `interruptAnswer`; `capture` for migratable programs only. */
   interrupt(): number;
   /** Called when the context must wait; resolves to a `resumption` when it is to go on. */
   suspend(): Promise<number>;

@@ -3,11 +3,19 @@
  * may compile a program and post it to others.
  */
 import { MalformedModuleError, NoEntryPointError, UnsupportedModuleError } from "./errors.ts";
-import { instrument, instrumenterVersion } from "./instrument.ts";
+import { type InstrumentOptions, instrument, instrumenterVersion } from "./instrument.ts";
 import { pageCheckVersion } from "./paged/abi.ts";
 import { pageChecked } from "./paged/page-checked.ts";
-import { engineImport, engineNamespace, obstacleSection, resumeExport, startExport } from "./passes/abi.ts";
+import {
+  engineImport,
+  engineNamespace,
+  obstacleSection,
+  resumeExport,
+  startExport,
+  threadExport,
+} from "./passes/abi.ts";
 import { type CallPolicy, wasiCallPolicy } from "./passes/calls.ts";
+import type { FuelPrecision } from "./passes/fuel-plan.ts";
 import { decodeModule } from "./wasm/decode.ts";
 import { functionTypeAt, type Module, type ValueType, valueType } from "./wasm/module.ts";
 
@@ -41,6 +49,8 @@ export interface Program {
   readonly entry: string | null;
   /** It has a start function, exported as `startExport`, to be run first. */
   readonly hasStart: boolean;
+  /** It exports `wasi_thread_start`, which runs further threads. */
+  readonly startsThreads: boolean;
   /** It can be captured and moved. */
   readonly migratable: boolean;
   /** The construct that keeps it from being captured; empty when it is migratable. */
@@ -57,24 +67,38 @@ export interface ProgramLoaderOptions {
   /** A content hash in lower-case letters and digits; equal hashes are taken for equal files. */
   hash(bytes: Uint8Array): string;
   store?: ModuleStore;
+  /**
+   * What is in the store saves time, and makes no difference otherwise: where the original file would be needed without
+   * it, it is read. For machines on which the same thing happens each time.
+   */
+  storeUnnoticed?: boolean;
   /** Which imports are system calls. */
   calls?: CallPolicy;
+  /** Programs count the instructions that they execute (`InstrumentOptions.fuel`). */
+  fuel?: FuelPrecision | null;
 }
 
 /** Loads programs and remembers them by content hash. One per core is enough; it holds no other state. */
 export class ProgramLoader {
   private readonly options: ProgramLoaderOptions;
-  private readonly policy: CallPolicy;
-  private readonly policyKey: string;
+  private readonly instrumentOptions: InstrumentOptions;
+  /** Names the way in which frames of its programs are laid out: only who does the same can use them. */
+  readonly instrumenter: string;
+  /** What of a program's instrumentation the options decide. */
+  private readonly optionsKey: string;
   private readonly programs = new Map<string, Program>();
   /** Page-checked variants, by the same hashes. */
   private readonly checked = new Map<string, Program>();
 
   constructor(options: ProgramLoaderOptions) {
     this.options = options;
-    this.policy = options.calls ?? wasiCallPolicy;
-    const policyBytes = new TextEncoder().encode(JSON.stringify(this.policy));
-    this.policyKey = options.hash(policyBytes).slice(0, 8);
+    const calls = options.calls ?? wasiCallPolicy;
+    const fuel = options.fuel ?? null;
+    this.instrumentOptions = { calls, fuel };
+    const version = `archipelago ${instrumenterVersion}`;
+    this.instrumenter = fuel === null ? version : `${version} counting instructions (${fuel})`;
+    const policyKey = options.hash(new TextEncoder().encode(JSON.stringify(calls))).slice(0, 8);
+    this.optionsKey = fuel === null ? policyKey : `${policyKey}-fuel-${fuel}`;
   }
 
   /**
@@ -102,7 +126,9 @@ export class ProgramLoader {
 
   /** The program with a content hash, if it is loaded or in the store: the original file is not needed then. */
   findStored(hash: string): Program | undefined {
-    const program = this.programs.get(hash) ?? this.loadStored(hash);
+    const loaded = this.programs.get(hash);
+    if (loaded !== undefined || this.options.storeUnnoticed === true) return loaded;
+    const program = this.loadStored(hash);
     if (program !== undefined) this.programs.set(hash, program);
     return program;
   }
@@ -121,11 +147,13 @@ export class ProgramLoader {
     const { hash } = program;
     const known = this.checked.get(hash);
     if (known !== undefined) return known;
-    const { store } = this.options;
+    const { store, storeUnnoticed = false } = this.options;
+    const read = storeUnnoticed ? this.genuine(hash, original()) : undefined;
+    if (storeUnnoticed && read === undefined) return undefined;
     const key = `${this.storeKey(hash)}-${pageCheckVersion}`;
     let bytes = store?.get(key);
     if (bytes === undefined) {
-      const instrumented = this.instrumented(hash, original);
+      const instrumented = this.instrumented(hash, () => read ?? original());
       if (instrumented === undefined) return undefined;
       bytes = pageChecked(instrumented);
       store?.put(key, bytes);
@@ -145,13 +173,17 @@ export class ProgramLoader {
   private instrumented(hash: string, original: () => Uint8Array | undefined): Uint8Array | undefined {
     const stored = this.options.store?.get(this.storeKey(hash));
     if (stored !== undefined) return stored;
-    const bytes = original();
-    if (bytes === undefined || this.options.hash(bytes) !== hash) return undefined;
-    return instrument(validModule(bytes), { calls: this.policy }).bytes;
+    const bytes = this.genuine(hash, original());
+    return bytes === undefined ? undefined : instrument(validModule(bytes), this.instrumentOptions).bytes;
+  }
+
+  /** What a file holds, if that is the program with a content hash. */
+  private genuine(hash: string, bytes: Uint8Array | undefined): Uint8Array | undefined {
+    return bytes !== undefined && this.options.hash(bytes) === hash ? bytes : undefined;
   }
 
   private storeKey(hash: string): string {
-    return `${instrumenterVersion}-${this.policyKey}-${hash}`;
+    return `${instrumenterVersion}-${this.optionsKey}-${hash}`;
   }
 
   private loadStored(hash: string): Program | undefined {
@@ -166,7 +198,7 @@ export class ProgramLoader {
   }
 
   private loadFresh(hash: string, bytes: Uint8Array): Program {
-    const instrumented = instrument(validModule(bytes), { calls: this.policy }).bytes;
+    const instrumented = instrument(validModule(bytes), this.instrumentOptions).bytes;
     const program = describeProgram(hash, instrumented);
     this.options.store?.put(this.storeKey(hash), instrumented);
     return program;
@@ -213,9 +245,21 @@ function describeProgram(hash: string, bytes: Uint8Array): Program {
     memory: programMemory(module),
     entry,
     hasStart,
+    startsThreads: module.exports.some((one) => one.name === threadExport && isThreadStart(module, one)),
     migratable: functions.has(resumeExport),
     obstacle: obstacleOf(module),
   };
+}
+
+/** Whether an export is a function that takes a thread id and an argument. */
+function isThreadStart(module: Module, { kind, index }: Module["exports"][number]): boolean {
+  if (kind !== "function") return false;
+  const imported = module.imports.filter(({ description }) => description.kind === "function");
+  const { description } = imported[index] ?? {};
+  const typeIndex =
+    description?.kind === "function" ? description.typeIndex : module.functions[index - imported.length];
+  const type = functionTypeAt(module, typeIndex);
+  return type?.results.length === 0 && type.params.join() === [valueType.i32, valueType.i32].join();
 }
 
 /** What instrumentation noted of a program that cannot be captured. */

@@ -142,6 +142,12 @@ describe("malformed modules name the place and what belongs there", () => {
   });
 });
 
+test("regression: a name that begins with a byte order mark keeps it", () => {
+  const writer = new ByteWriter(32);
+  writer.name("\uFEFFname");
+  assert.equal(new ByteReader(writer.written().slice()).name("a name"), "\uFEFFname");
+});
+
 describe("types", () => {
   test("groups, structs, arrays and typed references count in the type index space", () => {
     const types = [

@@ -23,7 +23,7 @@ import {
   type ValueType,
   valueType,
 } from "../wasm/module.ts";
-import { op, opcodeTables, prefixBase } from "../wasm/opcodes.ts";
+import { op, opcodeTables } from "../wasm/opcodes.ts";
 import { ByteWriter } from "../wasm/writer.ts";
 import { mapMemoryPages, pagedImport } from "./abi.ts";
 import { accessSizes } from "./accesses.ts";
@@ -44,9 +44,7 @@ const reach_bytes = 2 ** 32;
 const alignments = 32;
 const lanes = 16;
 
-const memoryInit: number = prefixBase[0xfc] + 8;
-const memoryCopy: number = prefixBase[0xfc] + 10;
-const memoryFill: number = prefixBase[0xfc] + 11;
+const { memoryInit, memoryCopy, memoryFill } = op;
 
 /**
  * @param instrumented a module as `instrument` has made it.

@@ -29,6 +29,9 @@ export const engineImport = {
 /** The start function of a module, exported under this name so that it, too, can block. */
 export const startExport = "archipelago.start";
 
+/** `(i32 thread id, i32 argument) -> ()`: what a further thread of a program runs, by the convention of wasi-threads. */
+export const threadExport = "wasi_thread_start";
+
 /** The tag, without parameters, of the exception that unwinds a stack to be captured. */
 export const unwindExport = "archipelago.unwind";
 /** Custom section that says, in a text, why a program cannot be captured. */

@@ -215,7 +215,7 @@ function signatureKey(module: Module, typeIndex: number): string {
 }
 
 /** Original indices of the functions that something other than a direct call may reach. */
-function referencedFunctions(module: Module, facts: readonly BodyFacts[]): Set<number> {
+export function referencedFunctions(module: Module, facts: readonly BodyFacts[]): Set<number> {
   const functions = new Set<number>();
   for (const { references } of facts) for (const index of references) functions.add(index);
   const cursor = new InstructionCursor(module.bytes);

@@ -11,8 +11,9 @@
  *
  * marked as unlikely, so that the compiler moves the call out of line; the call also keeps the compiler from
  * moving the load out of the loop. Small inner loops without calls are unrolled instead: see `unroll.ts`.
+ *
+ * In programs that count their instructions, all loops get the first shape, and the test is another: see `fuel.ts`.
  */
-import { memoryIndexFlag } from "../wasm/immediates.ts";
 import { valueType } from "../wasm/module.ts";
 import { op } from "../wasm/opcodes.ts";
 import { ByteWriter } from "../wasm/writer.ts";
@@ -28,7 +29,10 @@ import { type BodyPlan, type BodyRewriter, noBodyPlan } from "./body.ts";
 import { CallGraph } from "./call-graph.ts";
 import { findCallPolls } from "./call-polls.ts";
 import { type RuntimeFunctions, suspendCode } from "./calls.ts";
+import { byteAlignment, loadControl } from "./control-page.ts";
 import type { ModuleEditor, Pass } from "./editor.ts";
+import { FuelCounter, fuelIsGone } from "./fuel.ts";
+import type { FuelPrecision } from "./fuel-plan.ts";
 import type { BranchHints } from "./hints.ts";
 import { type BodyFacts, findLoops, type Loop } from "./loops.ts";
 import { LoopUnroller } from "./unroll.ts";
@@ -52,8 +56,11 @@ export interface PollPass extends Pass {
   poll(): number;
 }
 
-/** @param capture whether the kernel may capture contexts: the stack can then be unwound. */
-export function pollPass(hints: BranchHints, capture: boolean): PollPass {
+/**
+ * @param capture whether the kernel may capture contexts: the stack can then be unwound.
+ * @param fuel how the program counts its instructions; null if it does not.
+ */
+export function pollPass(hints: BranchHints, capture: boolean, fuel: FuelPrecision | null): PollPass {
   let control = 0;
   let interrupt = 0;
   let suspend = 0;
@@ -90,18 +97,23 @@ export function pollPass(hints: BranchHints, capture: boolean): PollPass {
       if (capture) unwind = editor.addTag(unwindExport);
     },
     define(editor: ModuleEditor): void {
-      const test = loadPollByte(control, [op.i32Load8U], 0);
+      const loadByte = (instruction: readonly number[]): Uint8Array =>
+        loadControl(control, instruction, byteAlignment, CONTROL_POLL_OFFSET);
+      const test = fuel === null ? loadByte([op.i32Load8U]) : fuelIsGone(control);
       poll = editor.addFunction(
         editor.functionType([], []),
         pollFunction(test, interrupt, { suspend, die, unwind }),
       );
       editor.restartable.set(poll, editor.functionCount);
-      const callPoll = encodeCall(poll);
-      const testAtomic = loadPollByte(control, [0xfe, 0x12], 0);
-      emitPolls(editor, hints, { test, testAtomic, callPoll }, counts);
+      const templates = { test, testAtomic: loadByte(i32AtomicLoad8U), callPoll: encodeCall(poll) };
+      const facts = findLoops(editor.module, (opcode) => editor.isHooked(opcode));
+      const counter = fuel === null ? null : new FuelCounter(editor, control, facts, fuel);
+      emitPolls(editor, hints, templates, { facts, counter, counts });
     },
   };
 }
+
+const i32AtomicLoad8U: readonly number[] = [0xfe, 0x12];
 
 interface PollTemplates {
   readonly test: Uint8Array;
@@ -129,14 +141,20 @@ const callOpcodes: readonly number[] = [
   ...[op.returnCall, op.returnCallIndirect, op.returnCallRef],
 ];
 
+interface PollWork {
+  readonly facts: readonly BodyFacts[];
+  /** For programs that count their instructions. */
+  readonly counter: FuelCounter | null;
+  readonly counts: PollCounts;
+}
+
 function emitPolls(
   editor: ModuleEditor,
   hints: BranchHints,
   templates: PollTemplates,
-  counts: PollCounts,
+  { facts, counter, counts }: PollWork,
 ): void {
   const { module } = editor;
-  const facts = findLoops(module, (opcode) => editor.isHooked(opcode));
   const graph = new CallGraph(module, facts, editor.importedFunctions, module.functions);
   const callPolls = findCallPolls(graph, facts);
   const unroller = new LoopUnroller(module.bytes, templates);
@@ -149,12 +167,17 @@ function emitPolls(
     writer.raw(templates.callPoll);
     writer.u8(op.end);
   };
-  const entryPlan: BodyPlan = {
-    addedLocals: 0,
-    entry: (body) => {
-      counts.functionEntries++;
-      pollHere(body);
-    },
+  const pollAtEntry = (body: BodyRewriter): void => {
+    counts.functionEntries++;
+    pollHere(body);
+  };
+  const entryPlan = (polls: boolean, countsFuel: boolean): BodyPlan => {
+    if (!countsFuel) return polls ? { addedLocals: 0, entry: pollAtEntry } : noBodyPlan;
+    const entry = (body: BodyRewriter): void => {
+      counter?.countEntry(body);
+      if (polls) pollAtEntry(body);
+    };
+    return { addedLocals: 0, entry };
   };
   let nextLoop = 0;
   let sites: readonly number[] = [];
@@ -162,8 +185,9 @@ function emitPolls(
   editor.planBody = (bodyIndex) => {
     nextLoop = 0;
     nextSite = 0;
+    const countsFuel = counter?.enter(bodyIndex) === true;
     sites = bodyIndex < facts.length ? callPolls.sites(bodyIndex) : [];
-    return bodyIndex < facts.length && callPolls.atEntry(bodyIndex) ? entryPlan : noBodyPlan;
+    return entryPlan(bodyIndex < facts.length && callPolls.atEntry(bodyIndex), countsFuel);
   };
   const pollSite = (body: BodyRewriter): void => {
     if (sites[nextSite] !== body.cursor.start) return;
@@ -176,10 +200,11 @@ function emitPolls(
   editor.before(op.loop, (body) => {
     const bodyFacts = facts[body.bodyIndex];
     const loop = bodyFacts.loops[nextLoop++];
-    const copies = copiesOf(loop, bodyFacts);
+    const copies = counter === null ? copiesOf(loop, bodyFacts) : 0;
     if (copies === 0) {
       counts.loops++;
       body.seekAfter();
+      counter?.countAfter(body);
       pollHere(body);
     } else {
       counts.leafLoops++;
@@ -188,19 +213,6 @@ function emitPolls(
       body.skipTo(loop.end);
     }
   });
-}
-
-/** Code that leaves the poll byte on the stack. */
-function loadPollByte(control: number, instruction: readonly number[], alignment: number): Uint8Array {
-  const writer = new ByteWriter(16);
-  writer.raw([op.i32Const, 0, ...instruction]);
-  if (control === 0) writer.u8(alignment);
-  else {
-    writer.u8(alignment | memoryIndexFlag);
-    writer.u32(control);
-  }
-  writer.u32(CONTROL_POLL_OFFSET);
-  return writer.written().slice();
 }
 
 function encodeCall(index: number): Uint8Array {

@@ -5,7 +5,7 @@
  */
 import { MalformedModuleError } from "../errors.ts";
 
-const utf8 = new TextDecoder("utf-8", { fatal: true });
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 export class ByteReader {
   readonly bytes: Uint8Array;

@@ -10,9 +10,11 @@
  */
 import { createHash } from "node:crypto";
 import {
+  CONTROL_FUEL_OFFSET,
   type Context,
   type ContextEnd,
   type ContextState,
+  type FuelPrecision,
   Linker,
   type Program,
   ProgramLoader,
@@ -43,6 +45,8 @@ export interface Story {
   /** Of the largest captured stack. */
   frames_bytes_max: number;
   readonly moves: Record<Move, number>;
+  /** Executed, as the program counts them; 0 if it does not. */
+  instructions: number;
 }
 
 /** Programs may grow by so much; address space only. */
@@ -50,14 +54,16 @@ const growth_pages = 4096;
 /** The last word before the end of what programs may do: a run that captures more often is stuck. */
 const captures_max = 200_000;
 const poison = 0xa5;
+const noFuel = -1;
 
 export interface TestProgram extends Program {
   /** The page-checked variant. */
   checked(): Program;
 }
 
-export function loadProgram(bytes: Uint8Array): TestProgram {
-  const loader = new ProgramLoader({ hash: contentHash });
+/** @param fuel how the program counts its instructions; null if it does not. */
+export function loadProgram(bytes: Uint8Array, fuel: FuelPrecision | null = null): TestProgram {
+  const loader = new ProgramLoader({ hash: contentHash, fuel });
   const program = loader.load(bytes);
   return {
     ...program,
@@ -113,6 +119,8 @@ class DisturbedRun {
   private readonly disturbance: Disturbance;
   private readonly host: Host;
   private readonly linkers: readonly Linker[];
+  /** The words `fuel` of their control pages. */
+  private readonly fuels: Int32Array[] = [];
   private memory: WebAssembly.Memory | null;
   private spare: WebAssembly.Memory | null = null;
   private readonly movers = new PageMovers();
@@ -125,6 +133,7 @@ class DisturbedRun {
     suspensions: 0,
     frames_bytes_max: 0,
     moves: { "in place": 0, "fresh instance": 0, "copied memory": 0, "pages on demand": 0 },
+    instructions: 0,
   };
 
   constructor(program: TestProgram, disturbance: Disturbance, makeHost: HostMaker) {
@@ -149,6 +158,7 @@ class DisturbedRun {
       if (++this.story.captures > captures_max) throw new Error("captured again and again");
       end = await this.goOn(structuredClone(end.state));
     }
+    this.takeInstructions();
     this.paging?.complete();
     const outcome = { end: this.describeEnd(end), log: this.host.log, memory: hashMemory(this.memory) };
     return { outcome, ...this.story };
@@ -213,12 +223,16 @@ class DisturbedRun {
   private newLinker(): Linker {
     const control = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
     new Int32Array(control.buffer)[0] = 1;
+    const fuel = new Int32Array(control.buffer, CONTROL_FUEL_OFFSET, 1);
+    fuel[0] = noFuel;
+    this.fuels.push(fuel);
     return new Linker({
       control,
       ram: new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true }),
       hooks: {
         interrupt: () => {
           this.story.polls++;
+          this.takeInstructions();
           return this.disturbance.poll();
         },
         suspend: async () => {
@@ -237,6 +251,14 @@ class DisturbedRun {
       },
       imports: () => this.host.functions(true),
     });
+  }
+
+  /** Adds up what has been counted. Every poll finds that there is no fuel, and asks. */
+  private takeInstructions(): void {
+    for (const fuel of this.fuels) {
+      this.story.instructions += noFuel - fuel[0];
+      fuel[0] = noFuel;
+    }
   }
 
   private describeEnd(end: ContextEnd): string {
