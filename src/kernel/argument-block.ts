@@ -70,12 +70,17 @@ export function decodeArguments(
   limit_bytes: number,
 ): DecodedArguments | null {
   if (offset <= 0 || offset + header_bytes > memory.bytes.length) return null;
-  const header = overlay(ArgumentHeader, memory.buffer, { format: "lp64", base: offset, count: 1 });
+  const header = overlay(ArgumentHeader, memory.buffer, {
+    format: "lp64",
+    base: offset,
+    count: 1,
+    guard: memory.guard,
+  });
   const size_bytes = header.size_bytes(0);
   if (size_bytes < header_bytes || size_bytes > limit_bytes || offset + size_bytes > memory.bytes.length)
     return null;
   // A private copy: text decoders refuse shared memory, and nobody can change it under us.
-  const block = memory.bytes.slice(offset, offset + size_bytes);
+  const block = memory.read(offset, size_bytes);
   const counts = [
     1,
     header.argumentCount(0),

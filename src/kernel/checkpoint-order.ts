@@ -49,7 +49,7 @@ export type CheckpointOrder = Accessor<typeof CheckpointOrder.fields>;
 export function checkpointOrder(memory: TypedMemory, page: number): CheckpointOrder | null {
   const base = page * page_bytes;
   if (base <= 0 || base + page_bytes > memory.buffer.byteLength) return null;
-  return overlay(CheckpointOrder, memory.buffer, { format: "lp64", base, count: 1 });
+  return overlay(CheckpointOrder, memory.buffer, { format: "lp64", base, count: 1, guard: memory.guard });
 }
 
 /** Says in the order what went wrong. */
@@ -62,6 +62,6 @@ export function refuse(order: CheckpointOrder, reason: string): void {
 
 /** What went wrong; empty when nothing was said. */
 export function refusalOf(order: CheckpointOrder): string {
-  const text = order.message(0).slice(0, Math.min(order.messageLength(0), message_bytes));
-  return new TextDecoder().decode(text);
+  const length = Math.min(order.messageLength(0), message_bytes);
+  return new TextDecoder().decode(order.message(0).slice(0, length));
 }

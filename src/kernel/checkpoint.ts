@@ -17,7 +17,7 @@ import {
   type PipeImage,
   type ThreadImage,
 } from "../checkpoint/index.ts";
-import { type ContextState, instrumenterVersion } from "../engine/index.ts";
+import type { ContextState, ProgramLoader } from "../engine/index.ts";
 import type { Clock } from "../machine/machine.ts";
 import type { TypedMemory } from "../memory/index.ts";
 import type { Areas } from "./areas.ts";
@@ -30,9 +30,6 @@ import type { FrameTables } from "./frame-tables.ts";
 import type { Personality } from "./personality.ts";
 import { cpuTime_ns, text } from "./processes.ts";
 import type { RunningProcess } from "./running-process.ts";
-
-/** Names the way in which frames are laid out: only a kernel that does the same can use them. */
-export const instrumenter = `archipelago ${instrumenterVersion}`;
 
 /** Everything that a process has open, as a checkpoint holds it. */
 export interface OpenFileImages {
@@ -63,6 +60,7 @@ export interface CheckpointParts {
   readonly areas: Areas;
   readonly memory: TypedMemory;
   readonly clock: Clock;
+  readonly loader: Pick<ProgramLoader, "instrumenter">;
   readonly handlers: CaptureHandlers;
   readonly personality: Pick<Personality, "findExecutable">;
   readonly files: CheckpointFiles;
@@ -137,7 +135,7 @@ export class Checkpoints {
   }
 
   private checkpointOf(captured: CapturedProcess, images: OpenFileImages, embed: boolean): Checkpoint {
-    const { areas, clock, frameTables } = this.parts;
+    const { areas, clock, frameTables, loader } = this.parts;
     const { slot, memory, program } = captured;
     const { processes } = areas;
     const pendingSignal = processes.pendingSignal(slot);
@@ -147,7 +145,7 @@ export class Checkpoints {
         hash: program.hash,
         size_bytes: module?.length ?? 0,
         path: captured.path,
-        instrumenter,
+        instrumenter: loader.instrumenter,
         frameTable: frameTables.of(program).digest,
         module,
       },

@@ -11,11 +11,13 @@ import { Balancer } from "./balance.ts";
 import type { CaptureService } from "./capture.ts";
 import { errno } from "./errno.ts";
 import { coreOfHolder, heldBy, Migration } from "./migration.ts";
+import type { Nightwatch } from "./nightwatch.ts";
+import { leaveToNightwatch } from "./nightwatch-recovery.ts";
 import type { PageAllocator } from "./page-allocator.ts";
 import type { Personality } from "./personality.ts";
 import { ProcessTable, signal } from "./processes.ts";
 import type { ProgramRunner } from "./program-runner.ts";
-import { bootKernel, spawn } from "./protocol.ts";
+import { bootKernel, mostInitialFiles, spawn } from "./protocol.ts";
 import type { RunQueue } from "./run-queue.ts";
 import { Scheduler } from "./scheduler.ts";
 import { kernelState, limits, processState } from "./state.ts";
@@ -36,6 +38,10 @@ export interface KernelFoundation {
   readonly log: OperatorLog;
   /** Whether this core pushes processes to others that have less to do. */
   readonly balance: boolean;
+  /** Kernels that NightWatch threads are pinned to; see `nightwatchCoreFrom`. */
+  readonly weakKernels: readonly number[];
+  /** Serves the devices that have raised interrupts for this core's island. */
+  serveDevices(): void;
 }
 
 /** What a new process is made from, besides the kernel and core it runs on. */
@@ -43,6 +49,8 @@ export interface SpawnSpecification {
   readonly parent: number;
   readonly priority: number;
   readonly detached: boolean;
+  /** Its thread is a NightWatch thread, which stays on this kernel. */
+  readonly nightwatch: boolean;
   readonly memoryLimitPages: number;
   readonly name: string;
   /** Pages that hold the argument block. */
@@ -52,6 +60,9 @@ export interface SpawnSpecification {
   readonly files: readonly number[];
 }
 
+/** So long background work waits for the core to be idle. */
+const patience_ns = 20_000_000;
+
 export class Kernel {
   readonly id: number;
   readonly table: ProcessTable;
@@ -59,7 +70,10 @@ export class Kernel {
   private readonly personality: Personality;
   private readonly scheduler: Scheduler;
   private readonly migration: Migration;
+  private readonly nightwatch: Nightwatch;
   private readonly balancer: Balancer | undefined;
+  /** Since when there is background work; Infinity when there is none. */
+  private backgroundSince_ns = Infinity;
 
   constructor(
     id: number,
@@ -74,6 +88,7 @@ export class Kernel {
     const runner = makeRunner(this.table, () => this.scheduler);
     this.scheduler = new Scheduler(parts.core, parts.areas, parts.queue, {
       service: (lines) => this.service(lines),
+      nothingToRun: () => this.serveBackground(),
       begin: (thread) => runner.run(thread),
       enter: (thread) => runner.enter(thread),
       dying: () => runner.dying(),
@@ -81,7 +96,11 @@ export class Kernel {
       reentry_ns: () => runner.reentry_ns(),
       alarm_ns: () => runner.paging.alarm_ns,
       alarm: (now_ns) => runner.paging.alarm(now_ns),
+      admits: (thread) => this.nightwatch.admits(thread),
+      lands: (thread) => runner.lands(thread),
+      stops: (thread, blocked) => this.nightwatch.stops(thread, blocked),
     });
+    this.nightwatch = runner.nightwatch;
     this.migration = new Migration({ ...parts, runner });
     this.balancer = parts.balance ? new Balancer(parts) : undefined;
     this.serveMessages();
@@ -100,6 +119,7 @@ export class Kernel {
       kernels.setBootedBy(this.id, bootedBy);
       system.addKernelCount(0, 1);
     }
+    cores.setCounted(core.id, 1);
     const now_ns = core.clock.monotonic_ns();
     kernels.setBootTime_ns(this.id, now_ns);
     kernels.setBootDuration_ns(this.id, now_ns - started_ns);
@@ -107,12 +127,18 @@ export class Kernel {
     cores.setOnline(core.id, 1);
     kernels.notifyState(this.id);
     cores.notifyOnline(core.id);
+    core.attend(() => this.scheduler.attend());
     await this.scheduler.run();
     cores.setOnline(core.id, 0);
     // Whoever asked before is answered; who asks later sees that this core is off line.
     this.parts.endpoint.drain();
+    this.nightwatch.guests.abandon();
     this.endLeftovers();
-    areas.waitQueues.free(cores.deafQueue(core.id), this.parts.owner);
+    const deafQueue = cores.deafQueue(core.id);
+    // Forgotten first: whoever cleans up behind this core must not free it again.
+    cores.setDeafQueue(core.id, 0);
+    areas.waitQueues.free(deafQueue, this.parts.owner);
+    cores.setCounted(core.id, 0);
     if (kernels.addCoreCount(this.id, -1) === 1) {
       kernels.setState(this.id, kernelState.stopped);
       system.addKernelCount(0, -1);
@@ -121,7 +147,8 @@ export class Kernel {
 
   /** Starts a process on this core: its pid, or a negated errno. Takes over block and files in any case. */
   spawn(specification: SpawnSpecification): number {
-    const slot = this.table.allocate({ ...specification, kernel: this.id, core: this.parts.core.id });
+    const { nightwatch: pinned } = specification;
+    const slot = this.table.allocate({ ...specification, pinned, kernel: this.id, core: this.parts.core.id });
     if (slot < 0) {
       this.parts.pages.free(specification.argumentOffset, specification.argumentOrder);
       this.personality.dropFiles(specification.files);
@@ -151,6 +178,7 @@ export class Kernel {
       if (processes.state(slot) !== processState.running || coreOfHolder(holder) !== core.id) continue;
       // One that is offered to another core may just be taken.
       if (processes.compareExchangeHolder(slot, holder, heldBy(core.id)) !== holder) continue;
+      if (leaveToNightwatch(this.parts, slot, signal.KILL)) continue;
       const offset = processes.argumentOffset(slot);
       if (offset !== 0) pages.free(offset, processes.argumentOrder(slot));
       this.personality.releaseFiles(slot);
@@ -168,19 +196,48 @@ export class Kernel {
   }
 
   private serveMessages(): void {
-    const { endpoint, core } = this.parts;
+    const { endpoint, core, areas } = this.parts;
     endpoint.serve(spawn, (wanted) => {
-      const name = new TextDecoder().decode(wanted.name.subarray(0, wanted.nameLength));
-      const files = wanted.files.slice(0, wanted.fileCount);
-      return this.spawn({ ...wanted, name, files, detached: wanted.detached !== 0 });
+      const { nameLength, fileCount, priority, argumentOffset, argumentOrder } = wanted;
+      const files = wanted.files.slice(0, fileCount);
+      const makesSense =
+        nameLength <= wanted.name.length &&
+        fileCount <= mostInitialFiles &&
+        priority < limits.priorities &&
+        this.parts.pages.holds(argumentOffset, argumentOrder) &&
+        this.personality.areOpen(files);
+      if (!makesSense) return -errno.BADMSG;
+      const name = new TextDecoder().decode(wanted.name.subarray(0, nameLength));
+      const flags = { detached: wanted.detached !== 0, nightwatch: wanted.nightwatch !== 0 };
+      return this.spawn({ ...wanted, ...flags, name, files });
     });
-    endpoint.serve(bootKernel, (wanted) => (core.start(wanted.core, wanted.kernel) ? 0 : -errno.BUSY));
+    endpoint.serve(bootKernel, (wanted) => {
+      const coreCount = areas.system.coreCount(0);
+      if (wanted.core >= coreCount || wanted.kernel >= coreCount) return -errno.INVAL;
+      return core.start(wanted.core, wanted.kernel) ? 0 : -errno.BUSY;
+    });
+  }
+
+  /** Does what could wait until now. */
+  private serveBackground(): void {
+    const { pages } = this.parts;
+    if (this.backgroundSince_ns === Infinity && !pages.workPending()) return;
+    this.backgroundSince_ns = Infinity;
+    pages.tick();
   }
 
   private service(lines: number): void {
     if (lines & interruptLine.message) this.parts.endpoint.drain();
     if (lines & interruptLine.signal) this.migration.takeBackKilled();
-    if (lines & interruptLine.timer) this.balancer?.tick();
+    if (lines & interruptLine.device) this.parts.serveDevices();
+    if (lines & interruptLine.background && this.backgroundSince_ns === Infinity)
+      this.backgroundSince_ns = this.parts.core.clock.monotonic_ns();
+    if (lines & interruptLine.timer) {
+      this.balancer?.tick();
+      // A core that is never idle does it all the same, later.
+      if (this.parts.core.clock.monotonic_ns() - this.backgroundSince_ns >= patience_ns)
+        this.serveBackground();
+    }
     if (lines & interruptLine.halt) this.scheduler.halt();
   }
 }

@@ -162,6 +162,7 @@ export class Migration {
   private receive(slot: number, ticket: number, from: number): number {
     const { core, areas, queue, runner, log } = this.parts;
     const { processes, cores } = areas;
+    if (slot >= limits.processes) return -errno.INVAL;
     const parcel = this.collect(from, ticket);
     if (parcel === undefined) return -errno.BADMSG;
     if (cores.online(core.id) === 0 || cores.closing(core.id) !== 0) return -errno.NODEV;

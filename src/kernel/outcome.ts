@@ -1,7 +1,9 @@
 /** How a process ended, as the process table records it and people read it. */
 import type { ContextEnd } from "../engine/index.ts";
 import type { OperatorLog } from "../machine/machine.ts";
-import { signal } from "./processes.ts";
+import type { Areas } from "./areas.ts";
+import { exitCodeOf } from "./nightwatch-state.ts";
+import { signal, text } from "./processes.ts";
 import type { RunningProcess } from "./running-process.ts";
 
 export interface Outcome {
@@ -15,8 +17,13 @@ export function ended(number: number, message: string): Outcome {
   return { exitCode: 128 + number, signal: number, message };
 }
 
-export function endedBySignal(number: number): Outcome {
-  return ended(number, `ended by signal ${number}`);
+/** Ended by what is pending in its record: a signal, or a NightWatch thread that called exit or failed. */
+export function endedByPending(processes: Areas["processes"], slot: number): Outcome {
+  const pending = processes.pendingSignal(slot);
+  const exitCode = exitCodeOf(pending);
+  if (exitCode !== undefined) return { exitCode, signal: 0, message: "" };
+  const reason = text(processes.message(slot));
+  return ended(pending, reason === "" ? `ended by signal ${pending}` : reason);
 }
 
 /** It could not be started: `exitCode` is one of `startFailure`. */
@@ -32,11 +39,11 @@ export function messageOf(error: unknown): string {
 export function outcomeOf(
   process: RunningProcess,
   end: ContextEnd,
-  pendingSignal: number,
+  processes: Areas["processes"],
   log: OperatorLog,
 ): Outcome {
   if (process.exitCode !== undefined) return { exitCode: process.exitCode, signal: 0, message: "" };
-  if (pendingSignal !== 0) return endedBySignal(pendingSignal);
+  if (processes.pendingSignal(process.slot) !== 0) return endedByPending(processes, process.slot);
   switch (end.kind) {
     case "returned":
       return { exitCode: 0, signal: 0, message: "" };

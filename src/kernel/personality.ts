@@ -43,6 +43,8 @@ export interface Personality {
   adoptFiles(slot: number, files: readonly number[]): number;
   /** Gives a new process the descriptors of another one, with the same open files. */
   copyFiles(from: number, to: number): void;
+  /** Whether all of these numbers, which may be any, are of open files. */
+  areOpen(files: readonly number[]): boolean;
   /** Gives up one reference of each, for a process that could not be made. */
   dropFiles(files: readonly number[]): void;
   /** Gives up everything the process holds. */

@@ -7,13 +7,13 @@
  */
 import type { Clock, Core } from "../machine/machine.ts";
 import { interruptLine } from "../machine/machine.ts";
-import type { Accessor } from "../memory/index.ts";
 import type { Areas } from "./areas.ts";
 import { refuseCaptures } from "./capture.ts";
 import { orphanChildren } from "./children.ts";
 import { errno } from "./errno.ts";
+import { nightwatchCount, nightwatchThreadsOf } from "./nightwatch-state.ts";
 import type { RunQueue } from "./run-queue.ts";
-import { type CoreBlock, limits, migratability, type Process, processState, threadState } from "./state.ts";
+import { limits, migratability, nightwatchRole, processState, threadState } from "./state.ts";
 import type { WaitService } from "./wait.ts";
 
 /** Signals that the kernel itself raises, with Unix numbers. */
@@ -49,6 +49,8 @@ export interface ProcessDescription {
   readonly clockOffset_ns?: number;
   /** The pid it is to have, if that is free; any for 0 or unless given. */
   readonly pid?: number;
+  /** Its thread is a NightWatch thread: it is never moved. */
+  readonly pinned?: boolean;
 }
 
 export interface ProcessStatus {
@@ -67,6 +69,8 @@ export interface ProcessStatus {
   readonly migratable: boolean | undefined;
   /** What keeps it from being captured; empty if nothing does. */
   readonly obstacle: string;
+  /** NightWatch threads that it has besides its own thread. */
+  readonly nightwatchThreads: number;
 }
 
 export class ProcessTable {
@@ -103,11 +107,14 @@ export class ProcessTable {
       return -errno.AGAIN;
     }
     const slot = pid % limits.processes;
+    // First whose it is, and what `abandon` is to free: this core may stop between any two lines.
+    processes.setCore(slot, description.core);
+    processes.setThread(slot, thread);
+    threads.records.setProcess(thread, slot);
+    processes.setExitQueue(slot, queue);
     processes.setPid(slot, pid);
     processes.setParent(slot, description.parent);
     processes.setKernel(slot, description.kernel);
-    processes.setCore(slot, description.core);
-    processes.setThread(slot, thread);
     processes.setHolder(slot, description.core + 1);
     processes.setCaptureRequests(slot, 0);
     processes.setCaptureClaims(slot, 0);
@@ -121,10 +128,13 @@ export class ProcessTable {
     processes.setChildren(slot, 0);
     processes.setLentTo(slot, 0);
     processes.setBorrows(slot, 0);
+    processes.setPinned(slot, description.pinned === true ? 1 : 0);
+    processes.setNightwatchAlive(slot, 0);
+    processes.setNightwatchEnded(slot, 0);
+    processes.setNightwatchTime_ns(slot, 0);
     processes.setPriority(slot, description.priority);
     processes.setName(slot, clip(description.name, 63));
     processes.setMessage(slot, new Uint8Array(0));
-    processes.setExitQueue(slot, queue);
     processes.setArgumentOffset(slot, description.argumentOffset);
     processes.setArgumentOrder(slot, description.argumentOrder);
     processes.setMemoryPages(slot, 0);
@@ -134,9 +144,9 @@ export class ProcessTable {
     processes.setEndTime_ns(slot, 0);
     processes.setCpuTime_ns(slot, 0);
     processes.setArrivalTime_ns(slot, this.clock.monotonic_ns());
-    threads.records.setProcess(thread, slot);
     threads.records.setCore(thread, description.core);
     threads.records.setPriority(thread, description.priority);
+    threads.records.setNightwatch(thread, nightwatchRole.none);
     threads.records.setWakePending(thread, 0);
     threads.records.setDeadline_ns(thread, Infinity);
     threads.records.setCallDeadline_ns(thread, 0);
@@ -165,12 +175,29 @@ export class ProcessTable {
     return 0;
   }
 
-  /** Undoes `allocate` for a process that was never launched. */
+  /** Undoes `allocate` for a process that was never launched. Whoever did so first may have died half-way. */
   abandon(slot: number): void {
-    const { processes, threads, waitQueues } = this.areas;
-    threads.free(processes.thread(slot), this.owner);
-    waitQueues.free(processes.exitQueue(slot), this.owner);
+    const { threads } = this.areas;
+    const thread = this.threadOf(slot);
+    if (thread !== 0) threads.free(thread, this.owner);
+    this.free(slot);
+  }
+
+  /** The thread that belongs to a process; 0 when it has been freed, and may be another one's by now. */
+  private threadOf(slot: number): number {
+    const { processes, threads } = this.areas;
+    const thread = processes.thread(slot);
+    return threads.ownerOf(thread) !== 0 && threads.records.process(thread) === slot ? thread : 0;
+  }
+
+  /** The slot of an embryo can be used again. */
+  private free(slot: number): void {
+    const { processes, waitQueues } = this.areas;
+    const queue = processes.exitQueue(slot);
     processes.setPid(slot, 0);
+    // Forgotten before it is freed: it must not be freed twice.
+    processes.setExitQueue(slot, 0);
+    if (queue !== 0) waitQueues.free(queue, this.owner);
     processes.setState(slot, processState.free);
   }
 
@@ -206,11 +233,14 @@ export class ProcessTable {
     return 0;
   }
 
-  /** Ends a process: status readable, waiters woken. Its resources must already be released. */
+  /**
+   * Ends a process: status readable, waiters woken. Its resources must already be released. If the core that does so
+   * dies meanwhile, it can be done again.
+   */
   end(slot: number, exitCode: number, endSignal: number, message: string): void {
     const { processes, threads, cores } = this.areas;
-    const thread = processes.thread(slot);
-    this.waits.waitDone(thread);
+    const thread = this.threadOf(slot);
+    if (thread !== 0) this.waits.waitDone(thread);
     processes.setExitCode(slot, exitCode);
     processes.setEndSignal(slot, endSignal);
     processes.setMessage(slot, clip(message, 255));
@@ -218,16 +248,25 @@ export class ProcessTable {
     processes.setMemoryPages(slot, 0);
     processes.setMissingPages(slot, 0);
     cores.addLoad(processes.core(slot), -1);
-    threads.records.setState(thread, threadState.ended);
-    threads.free(thread, this.owner);
+    if (thread !== 0) {
+      threads.records.setState(thread, threadState.ended);
+      threads.free(thread, this.owner);
+    }
     orphanChildren(processes, slot, (child) => this.collect(child));
-    const parent = processes.parent(slot);
-    const queue = processes.exitQueue(slot);
     processes.setBorrows(slot, 0);
     // Before anybody can collect the zombie: the requests found afterwards may be another process's.
     processes.setMigratable(slot, migratability.no);
     refuseCaptures(processes, slot, -errno.SRCH);
+    // What is needed afterwards: somebody may collect the zombie at once.
+    const parent = processes.parent(slot);
+    const queue = processes.exitQueue(slot);
     processes.setState(slot, processState.zombie);
+    this.announceEnd(slot, parent, queue);
+  }
+
+  /** Whoever waits for the end of a process learns of it. */
+  announceEnd(slot: number, parent: number, queue: number): void {
+    const { processes } = this.areas;
     this.waits.wake(queue);
     processes.notifyState(slot);
     this.wakeParent(parent);
@@ -243,15 +282,12 @@ export class ProcessTable {
 
   /** Frees a zombie's slot. False if somebody else collected it. */
   collect(slot: number): boolean {
-    const { processes, waitQueues } = this.areas;
-    const queue = processes.exitQueue(slot);
+    const { processes } = this.areas;
     if (
       processes.compareExchangeState(slot, processState.zombie, processState.embryo) !== processState.zombie
     )
       return false;
-    processes.setPid(slot, 0);
-    waitQueues.free(queue, this.owner);
-    processes.setState(slot, processState.free);
+    this.free(slot);
     return true;
   }
 
@@ -279,6 +315,7 @@ export class ProcessTable {
             ? undefined
             : processes.migratable(slot) === migratability.yes,
         obstacle: processes.migratable(slot) === migratability.no ? text(processes.obstacle(slot)) : "",
+        nightwatchThreads: nightwatchCount(processes, slot),
       });
     }
     return found.sort((a, b) => a.pid - b.pid);
@@ -305,10 +342,7 @@ export class ProcessTable {
 
 /** Processor time of a process, with what it has used since it was given the core it has now. */
 export function cpuTime_ns(
-  {
-    processes,
-    cores,
-  }: { processes: Accessor<typeof Process.fields>; cores: Accessor<typeof CoreBlock.fields> },
+  { processes, cores, threads }: Pick<Areas, "processes" | "cores" | "threads">,
   slot: number,
   now_ns: number,
 ): number {
@@ -316,7 +350,10 @@ export function cpuTime_ns(
   const isRunning =
     processes.state(slot) === processState.running && cores.current(core) === processes.thread(slot);
   const slice_ns = isRunning ? Math.max(0, now_ns - cores.dispatched_ns(core)) : 0;
-  return processes.cpuTime_ns(slot) + slice_ns;
+  let nightwatch_ns = processes.nightwatchTime_ns(slot);
+  for (const { thread } of nightwatchThreadsOf(processes, slot))
+    nightwatch_ns += threads.records.cpuTime_ns(thread);
+  return processes.cpuTime_ns(slot) + nightwatch_ns + slice_ns;
 }
 
 /** UTF-8 of a text, cut to at most `limit_bytes` without splitting a character. */

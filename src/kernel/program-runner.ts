@@ -7,35 +7,34 @@ import {
   type Context,
   type ContextEnd,
   type ContextState,
+  interruptAnswer,
   Linker,
   type LinkerOptions,
-  type Program,
   ProgramError,
   type ProgramLoader,
-  type ProgramMemory,
 } from "../engine/index.ts";
 import { type Core, interruptLine, type OperatorLog } from "../machine/machine.ts";
 import type { Ram } from "../machine/ram.ts";
 import type { TypedMemory } from "../memory/index.ts";
+import type { Endpoint } from "../message/index.ts";
 import type { Areas } from "./areas.ts";
 import { type DecodedArguments, decodeArguments } from "./argument-block.ts";
 import { CaptureHandlers, type CaptureService } from "./capture.ts";
 import type { CapturedProcess } from "./captured-process.ts";
-import { errno, errnoName } from "./errno.ts";
 import { HotFrames } from "./hot-frames.ts";
-import { ended, endedBySignal, failed, messageOf, type Outcome, outcomeOf } from "./outcome.ts";
+import { Nightwatch } from "./nightwatch.ts";
+import type { NightwatchStart } from "./nightwatch-guests.ts";
+import { ended, endedByPending, failed, messageOf, type Outcome, outcomeOf } from "./outcome.ts";
 import { type PageAllocator, page_bytes } from "./page-allocator.ts";
 import { Paging } from "./paging.ts";
 import type { Executable, Personality, ProcessCalls } from "./personality.ts";
-import { clip, type ProcessTable, signal, startFailure } from "./processes.ts";
+import { type ProcessTable, signal, startFailure } from "./processes.ts";
+import { makeMemory, ProgramLoading } from "./program-loading.ts";
 import { ProgramMemories } from "./program-memories.ts";
+import type { RunQueue } from "./run-queue.ts";
 import { mostPages, type ProcessParts, RunningProcess } from "./running-process.ts";
 import type { Scheduler } from "./scheduler.ts";
-import { migratability } from "./state.ts";
 import type { WaitService } from "./wait.ts";
-
-/** Room for the text that says why a program cannot be captured. */
-const obstacle_bytes = 127;
 
 /** A process of this core, and its system calls. */
 interface Running {
@@ -63,6 +62,12 @@ export interface RunnerParts {
   readonly log: OperatorLog;
   /** Whether long-running programs are entered anew in place: see `hot-frames.ts`. */
   readonly hotFrames: boolean;
+  readonly endpoint: Endpoint;
+  readonly queue: RunQueue;
+  /** Number that names this core as a holder of locks. */
+  readonly owner: number;
+  /** Kernels that NightWatch threads are pinned to. */
+  readonly weakKernels: readonly number[];
 }
 
 export class ProgramRunner {
@@ -71,16 +76,18 @@ export class ProgramRunner {
   private readonly parts: RunnerParts;
   /** What is done for processes whose memory comes page by page. */
   readonly paging: Paging;
+  readonly nightwatch: Nightwatch;
   private readonly linker: Linker;
   private readonly scheduler: () => Scheduler;
-  /** Programs this core has loaded, by the identity of their file. A cache. */
-  private readonly programs = new Map<string, Program>();
+  private readonly loading: ProgramLoading;
   private readonly memories = new ProgramMemories();
   private readonly running = new Map<number, Running>();
   /** Captured processes that have not gone on yet, by thread. */
   private readonly arrivals = new Map<number, Arrival>();
   /** The process whose thread is running: what the engine and the system calls ask is about this one. */
   private current: Running | undefined;
+  /** The running context is about to be suspended for other cores, not for other threads. */
+  private makingRoom = false;
 
   /** @param scheduler of this core; asked for when programs run, not before. */
   constructor(parts: RunnerParts, scheduler: () => Scheduler) {
@@ -88,6 +95,8 @@ export class ProgramRunner {
     this.scheduler = scheduler;
     this.handlers = new CaptureHandlers(parts.captures, parts.areas, parts.log);
     this.paging = new Paging(parts, this.memories);
+    this.nightwatch = new Nightwatch({ ...parts, endProcess: (slot) => this.endProcess(slot) }, scheduler);
+    this.loading = new ProgramLoading(parts);
     this.linker = this.makeLinker((wanted) => parts.personality.imports(wanted));
   }
 
@@ -98,13 +107,27 @@ export class ProgramRunner {
       ram: core.ram,
       imports,
       hooks: {
-        interrupt: () => this.scheduler().interrupt(),
-        suspend: () => this.scheduler().suspend(),
+        interrupt: () => this.interrupt(),
+        suspend: () => this.suspend(),
         grow: (delta_pages) => this.current?.process.grow(delta_pages) ?? -1,
         die: () => this.current?.process.die(),
         fault: (firstPage, lastPage) => this.current?.process.paging?.fault(firstPage, lastPage) ?? 0,
       },
     });
+  }
+
+  /** A poll: the scheduler decides; if the program may go on, other cores may have to run first on this machine. */
+  private interrupt(): number {
+    const answer = this.scheduler().interrupt();
+    if (answer !== interruptAnswer.proceed || !this.parts.core.mustRunOthers()) return answer;
+    this.makingRoom = true;
+    return interruptAnswer.suspend;
+  }
+
+  private suspend(): Promise<number> {
+    if (!this.makingRoom) return this.scheduler().suspend();
+    this.makingRoom = false;
+    return this.parts.core.runOthers().then(() => this.scheduler().afterOthers());
   }
 
   /** Links a process that starts; one that is to stop at a point gets import functions of its own. */
@@ -177,6 +200,17 @@ export class ProgramRunner {
     this.setCurrent(this.running.get(thread));
   }
 
+  /** Whether a thread that has something to do with NightWatch threads, and was just entered, may go on now. */
+  lands(thread: number): boolean {
+    if (!this.nightwatch.lands(thread)) return false;
+    // Another thread of the process may have made it grow.
+    if (this.current !== undefined) {
+      const { process } = this.current;
+      process.refreshMemory(this.nightwatch.memoryPages(process));
+    }
+    return true;
+  }
+
   /** Whether the running process is about to end. */
   dying(): boolean {
     return this.current?.process.dying() ?? false;
@@ -194,6 +228,8 @@ export class ProgramRunner {
    */
   async run(thread: number): Promise<void> {
     const { areas, personality, table } = this.parts;
+    const guest = this.nightwatch.guests.begin(thread);
+    if (guest !== undefined) return this.runNightwatch(guest);
     const slot = areas.threads.records.process(thread);
     const arrival = this.arrivals.get(thread);
     this.arrivals.delete(thread);
@@ -234,9 +270,47 @@ export class ProgramRunner {
     table.end(slot, outcome.exitCode, outcome.signal, outcome.message);
   }
 
+  /** Runs a NightWatch thread of a process to its end. */
+  private async runNightwatch(start: NightwatchStart): Promise<void> {
+    const { processes } = this.parts.areas;
+    const { slot } = start;
+    const process = new RunningProcess(slot, start, this.processParts(), start);
+    let returned = false;
+    const outcome = await this.runProgram(process, async (own) => {
+      const end = await this.enterNightwatch(own, start);
+      returned = end.kind === "returned";
+      return outcomeOf(own, end, processes, this.parts.log);
+    });
+    this.scheduler().settle();
+    this.nightwatch.leave(process, returned || process.isEnding() ? undefined : (outcome ?? undefined));
+  }
+
+  /** Ends a process of this core that has no threads any more. */
+  private endProcess(slot: number): void {
+    const { areas, personality, table } = this.parts;
+    const { exitCode, signal: number, message } = endedByPending(areas.processes, slot);
+    personality.releaseFiles(slot);
+    table.end(slot, exitCode, number, message);
+  }
+
+  private async enterNightwatch(process: RunningProcess, start: NightwatchStart): Promise<ContextEnd> {
+    const { loader } = this.parts;
+    if (loader.find(start.program.hash) === undefined) loader.adopt(start.program);
+    const program = loader.find(start.program.hash) ?? start.program;
+    process.begin(program, start.path, start.memory);
+    try {
+      const context = this.linker.makeContext(program, start.memory, true);
+      process.setContext(context);
+      this.callForRequests(process);
+      return await context.startThread(start.number, start.argument);
+    } catch (error) {
+      return { kind: "failed", error };
+    }
+  }
+
   private processParts(): ProcessParts {
     const { areas, captures, table, waits } = this.parts;
-    return { areas, captures, table, waits, scheduler: this.scheduler() };
+    return { areas, captures, table, waits, scheduler: this.scheduler(), nightwatch: this.nightwatch };
   }
 
   /** Runs one program of a process to its end; null when it has left this core. */
@@ -251,12 +325,15 @@ export class ProgramRunner {
     this.setCurrent(running);
     // A signal that came before this moment found no program to interrupt.
     const early = areas.processes.pendingSignal(process.slot);
-    const outcome = early === 0 ? await execute(process) : endedBySignal(early);
+    const outcome = early === 0 ? await execute(process) : endedByPending(areas.processes, process.slot);
     this.running.delete(process.thread);
     this.paging.forget(process);
     this.setCurrent(undefined);
     calls.leave();
-    if (outcome !== null) this.keepMemory(process);
+    if (outcome === null || process.nightwatchNumber !== 0) return outcome;
+    // They use its memory and its files.
+    if (areas.processes.nightwatchAlive(process.slot) !== 0) await this.nightwatch.endThreads(process);
+    this.keepMemory(process);
     return outcome;
   }
 
@@ -276,9 +353,11 @@ export class ProgramRunner {
     const { areas, memory, pages } = this.parts;
     const offset = areas.processes.argumentOffset(slot);
     const order = areas.processes.argumentOrder(slot);
-    const started = decodeArguments(memory, offset, page_bytes * 2 ** order);
+    // Two requests may have named the same block.
+    const isThere = pages.holds(offset, order);
+    const started = isThere ? decodeArguments(memory, offset, page_bytes * 2 ** order) : null;
     areas.processes.setArgumentOffset(slot, 0);
-    pages.free(offset, order);
+    if (isThere) pages.free(offset, order);
     return started;
   }
 
@@ -287,16 +366,19 @@ export class ProgramRunner {
     found: Executable | number,
     path: string,
   ): Promise<Outcome | null> {
-    const program = this.load(found, path);
+    const { areas } = this.parts;
+    const program = this.loading.load(found, path);
     if ("exitCode" in program) return program;
     process.program = program;
     process.path = path;
-    this.noteMigratable(process.slot, program);
+    this.loading.noteMigratable(process.slot, program);
     this.watchHotFrames(process);
     let context: Context;
     try {
-      const memory = program.memory === null ? null : this.programMemory(process, program.memory);
+      const limit_pages = areas.processes.memoryLimitPages(process.slot);
+      const memory = program.memory === null ? null : makeMemory(program.memory, limit_pages);
       if (typeof memory === "string") return ended(signal.KILL, memory);
+      if (memory !== null) process.adopt(memory);
       context = this.linkerFor(process).makeContext(program, memory);
       process.setContext(context);
     } catch (error) {
@@ -331,13 +413,15 @@ export class ProgramRunner {
       // A kill wins over everything else that is wanted.
       let pending = areas.processes.pendingSignal(process.slot);
       if (pending === 0) {
-        if (this.handlers.handle(process, state) === "gone") return null;
+        // A request that came just before it got a NightWatch thread is refused by who has made it.
+        const isFree = areas.processes.nightwatchAlive(process.slot) === 0;
+        if (isFree && this.handlers.handle(process, state) === "gone") return null;
         pending = areas.processes.pendingSignal(process.slot);
       }
-      if (pending !== 0) return endedBySignal(pending);
+      if (pending !== 0) return endedByPending(areas.processes, process.slot);
       end = await this.resume(process, state);
     }
-    return outcomeOf(process, end, areas.processes.pendingSignal(process.slot), this.parts.log);
+    return outcomeOf(process, end, areas.processes, this.parts.log);
   }
 
   /** A process whose last page has come has no need of the page-checked variant any more. */
@@ -357,54 +441,5 @@ export class ProgramRunner {
     const { core } = this.parts;
     if (process.dying() || process.capturing()) core.interrupt(core.id, interruptLine.signal);
     this.scheduler().reentryChanged();
-  }
-
-  /** Says in the process's record whether it can be captured; who has asked already is told now. */
-  private noteMigratable(slot: number, { migratable, obstacle }: Program): void {
-    const { areas, captures } = this.parts;
-    areas.processes.setObstacle(slot, clip(obstacle, obstacle_bytes));
-    areas.processes.setMigratable(slot, migratable ? migratability.yes : migratability.no);
-    if (!migratable) captures.refuseAll(slot, -errno.NOTSUP);
-  }
-
-  private load(executable: Executable | number, path: string): Program | Outcome {
-    if (typeof executable === "number") {
-      if (executable === -errno.NOENT)
-        return failed(startFailure.notFound, `${path}: there is no such program`);
-      return failed(startFailure.notExecutable, `${path} cannot be run: ${errnoName(executable)}`);
-    }
-    const known = this.programs.get(executable.identity);
-    if (known !== undefined) return known;
-    const { areas, core, waits } = this.parts;
-    areas.cores.setDeaf(core.id, 1);
-    try {
-      const program = this.parts.loader.load(executable.read());
-      if (executable.isSettled) this.programs.set(executable.identity, program);
-      return program;
-    } catch (error) {
-      return failed(startFailure.notExecutable, `${path}: ${messageOf(error)}`);
-    } finally {
-      areas.cores.setDeaf(core.id, 0);
-      waits.wake(areas.cores.deafQueue(core.id));
-    }
-  }
-
-  private programMemory(process: RunningProcess, wanted: ProgramMemory): WebAssembly.Memory | string {
-    if (wanted.wide) return "its memory has 64-bit addresses, which WASI has no calls for";
-    const limit_pages = this.parts.areas.processes.memoryLimitPages(process.slot);
-    if (wanted.initial > limit_pages) {
-      return `it needs ${wanted.initial} pages of memory at the start, and may have ${limit_pages}`;
-    }
-    try {
-      const memory = new WebAssembly.Memory({
-        initial: wanted.initial,
-        maximum: wanted.maximum,
-        shared: true,
-      });
-      process.adopt(memory);
-      return memory;
-    } catch {
-      return `there is no memory for its first ${wanted.initial} pages`;
-    }
   }
 }

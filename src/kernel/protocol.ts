@@ -4,9 +4,11 @@
  * Spawn:  1. `spawn_request` to the core that is to run the process; the argument block and the open files are
  *            in shared memory and change hands with the message.
  *         2. `spawn_reply`: its status is the pid, or a negated errno; then the receiver has given block and files up. Only
- *            when no reply comes at all (the core died) does the sender still own them.
+ *            when no reply comes at all (the core died) does the sender still own them, or with −BADMSG: a request that
+ *            makes no sense changes nothing.
  * Boot:   1. `boot_request` to any running kernel: start a kernel on that core.
- *         2. `boot_reply`: its status is 0 once the core was started, −BUSY when it is not off. The new kernel's control
+ *         2. `boot_reply`: its status is 0 once the core was started, −BUSY when it is not off, −INVAL for a core or a
+ *            kernel that there is not. The new kernel's control
  *            block says when it runs.
  * Migrate: 1. The source core posts the process's record, its memory and its compiled program (`Core.post`), then sends
  *            `migrate_request`.
@@ -17,11 +19,13 @@
  *         2. `restore_reply`: its status is the pid, or a negated errno and the order says why.
  * Close:  1. `close_request` to a core whose kernel is about to stop.
  *         2. `close_reply`: its status is 0; the core takes no process from another one any more, until it is booted again.
+ * Wake:    `make_ready` to a core of the island that a thread belongs to, where schedulers are independent: that core
+ *            makes it ready as if it had been woken there. No reply; who cannot send it wakes the thread itself.
  * Terminal: `terminal_read_request` / `terminal_write_request` to the kernel that owns the terminal; the reply
  *         carries the bytes read, or the number written; −AGAIN when it would have to wait.
  */
 import { array, bytes, f64, i32, u8, u16, u32 } from "../memory/index.ts";
-import { request } from "../message/index.ts";
+import { message, request } from "../message/index.ts";
 
 /** Descriptors a new process can start with. */
 export const mostInitialFiles = 32;
@@ -32,6 +36,7 @@ export const spawn = request(
     parent: u32,
     priority: u8,
     detached: u8,
+    nightwatch: u8,
     memoryLimitPages: u32,
     name: bytes(63),
     nameLength: u8,
@@ -42,6 +47,8 @@ export const spawn = request(
   },
   {},
 );
+
+export const makeReady = message("make_ready", { thread: u32 });
 
 export const bootKernel = request("boot", { core: u32, kernel: u32 }, {});
 

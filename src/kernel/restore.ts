@@ -21,11 +21,11 @@ import type { Endpoint } from "../message/index.ts";
 import type { Areas } from "./areas.ts";
 import { type DecodedArguments, decodeArguments } from "./argument-block.ts";
 import type { CapturedProcess } from "./captured-process.ts";
-import { type CheckpointFiles, instrumenter } from "./checkpoint.ts";
+import type { CheckpointFiles } from "./checkpoint.ts";
 import { type CheckpointOrder, checkpointOrder, refuse, streamCount } from "./checkpoint-order.ts";
 import { errno, errnoName } from "./errno.ts";
 import type { FrameTables } from "./frame-tables.ts";
-import { page_bytes } from "./page-allocator.ts";
+import { type PageAllocator, page_bytes } from "./page-allocator.ts";
 import type { Personality } from "./personality.ts";
 import type { ProcessTable } from "./processes.ts";
 import type { ProgramRunner } from "./program-runner.ts";
@@ -41,6 +41,7 @@ export interface RestoreParts {
   readonly table: ProcessTable;
   readonly areas: Areas;
   readonly memory: TypedMemory;
+  readonly pages: PageAllocator;
   readonly waits: WaitService;
   readonly clock: Clock;
   readonly loader: ProgramLoader;
@@ -69,7 +70,9 @@ export class Restores {
 
   /** Serves the order in a page: the pid of the new process, or a negated errno. */
   private restore(page: number): number {
-    const { areas, core, memory, waits } = this.parts;
+    const { areas, core, memory, pages, waits } = this.parts;
+    // What is no order must not be given an answer.
+    if (!pages.holds(page * page_bytes, 0)) return -errno.INVAL;
     const order = checkpointOrder(memory, page);
     if (order === null) return -errno.INVAL;
     // Reading a large file takes long, and nobody is answered meanwhile.
@@ -89,6 +92,7 @@ export class Restores {
   /** Reads and checks everything. Changes nothing that anybody else sees. */
   private load(order: CheckpointOrder): Loaded {
     const { digest, frameTables } = this.parts;
+    const { instrumenter } = this.parts.loader;
     const checkpoint = decodeCheckpoint(this.source(order.file(0)), digest);
     if (checkpoint.threads.length !== 1) {
       throw new CheckpointError(
@@ -97,7 +101,7 @@ export class Restores {
     }
     if (checkpoint.program.instrumenter !== instrumenter) {
       throw new CheckpointError(
-        `the checkpoint was taken by "${checkpoint.program.instrumenter}", whose stack frames "${instrumenter}" cannot read; restore it with the version that took it`,
+        `the checkpoint was taken by "${checkpoint.program.instrumenter}", whose stack frames "${instrumenter}" cannot read; restore it with the version that took it, and on a simulated machine if it was taken on one`,
       );
     }
     const program = this.findProgram(checkpoint);

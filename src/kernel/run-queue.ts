@@ -8,15 +8,27 @@ import { interruptLine } from "../machine/machine.ts";
 import type { Areas } from "./areas.ts";
 import { limits, threadState } from "./state.ts";
 
+/** For schedulers that are independent (`presets/placements.ts`). A thread's island is its group in the pool of threads. */
+export interface HandOver {
+  /** This kernel's island. */
+  readonly island: number;
+  /** Hands a thread that is to become ready to the kernels of another island; false when they cannot be reached. */
+  send(thread: number, island: number): boolean;
+}
+
 export class RunQueue {
   private readonly cores: Areas["cores"];
   private readonly threads: Areas["threads"]["records"];
+  private readonly pool: Areas["threads"];
   private readonly core: Core;
   private readonly owner: number;
+  private readonly handOver: HandOver | undefined;
 
-  constructor(areas: Areas, core: Core, owner: number) {
+  constructor(areas: Areas, core: Core, owner: number, handOver?: HandOver) {
     this.cores = areas.cores;
+    this.pool = areas.threads;
     this.threads = areas.threads.records;
+    this.handOver = handOver;
     this.core = core;
     this.owner = owner;
   }
@@ -26,6 +38,20 @@ export class RunQueue {
    * pending wake-up. Of several wakers exactly one queues it.
    */
   readonly makeReady = (thread: number): void => {
+    const { handOver } = this;
+    const island = handOver === undefined ? 0 : this.pool.groupOf(thread);
+    if (handOver === undefined || island === handOver.island || !handOver.send(thread, island))
+      this.makeReadyHere(thread);
+  };
+
+  /** Another island's kernel has handed a thread over. Numbers of threads that are not of this island are dropped. */
+  takeOver(thread: number): void {
+    const isThread = thread >= 1 && thread <= this.pool.capacity;
+    if (isThread && this.pool.groupOf(thread) === this.handOver?.island) this.makeReadyHere(thread);
+  }
+
+  /** As `makeReady`, on this core whatever island the thread belongs to. */
+  makeReadyHere(thread: number): void {
     this.threads.setWakePending(thread, 1);
     if (
       this.threads.compareExchangeState(thread, threadState.blocked, threadState.ready) ===
@@ -33,7 +59,7 @@ export class RunQueue {
     ) {
       this.enqueue(thread);
     }
-  };
+  }
 
   /**
    * Appends a thread whose state is `ready` or `fresh` to its core's list and interrupts that core. This one too:

@@ -13,6 +13,7 @@ import { type ChildEnd, isLent, joinChild } from "./children.ts";
 import { errno } from "./errno.ts";
 import { HotFrames } from "./hot-frames.ts";
 import { leastLoadedCore } from "./migration.ts";
+import type { Nightwatch } from "./nightwatch.ts";
 import type { PagedMemory } from "./paged-memory.ts";
 import { clip, type ProcessTable } from "./processes.ts";
 import type { Scheduler } from "./scheduler.ts";
@@ -46,11 +47,20 @@ export interface ProcessParts {
   readonly captures: CaptureService;
   readonly waits: WaitService;
   readonly table: ProcessTable;
+  readonly nightwatch: Nightwatch;
+}
+
+/** A NightWatch thread of a process: the thread, and its number. */
+interface NightwatchThread {
+  readonly thread: number;
+  readonly number: number;
 }
 
 export class RunningProcess implements UserMemory {
   readonly slot: number;
   readonly thread: number;
+  /** Of a NightWatch thread; 0 for the process's own thread. */
+  readonly nightwatchNumber: number;
   readonly pid: number;
   /** How far its monotonic clock is ahead of the machine's. */
   readonly clockOffset_ns: number;
@@ -64,6 +74,8 @@ export class RunningProcess implements UserMemory {
   view: DataView = new DataView(new ArrayBuffer(0));
   /** Set by `exit` and `raise`; the engine context then ends with `died`. */
   exitCode: number | undefined;
+  /** It has raised a signal. */
+  private raised = false;
   /** The program's way to copy; null until there is a context, and without a memory. */
   copies: MemoryCopies | null = null;
   /** The program that runs, and the path it was found by; set before it starts. */
@@ -82,12 +94,14 @@ export class RunningProcess implements UserMemory {
   /** The system call that waits for a capture of this process. */
   private call: CaptureCall | undefined;
 
-  constructor(slot: number, started: StartedWith, parts: ProcessParts) {
+  /** @param nightwatch the NightWatch thread that this is about, if it is not the process's own thread. */
+  constructor(slot: number, started: StartedWith, parts: ProcessParts, nightwatch?: NightwatchThread) {
     const { processes } = parts.areas;
     this.parts = parts;
     this.slot = slot;
     this.processes = processes;
-    this.thread = processes.thread(slot);
+    this.thread = nightwatch?.thread ?? processes.thread(slot);
+    this.nightwatchNumber = nightwatch?.number ?? 0;
     this.pid = processes.pid(slot);
     this.clockOffset_ns = processes.clockOffset_ns(slot);
     this.arguments = started.arguments;
@@ -109,6 +123,7 @@ export class RunningProcess implements UserMemory {
       return -1;
     }
     this.adopt(memory);
+    if (this.nightwatchNumber !== 0) this.parts.nightwatch.guests.grown(this.pid, new_pages);
     return old_pages;
   }
 
@@ -142,21 +157,49 @@ export class RunningProcess implements UserMemory {
     this.processes.setMemoryPages(this.slot, this.bytes.length / 65_536);
   }
 
+  /** Another thread of the process may have made the memory grow, to a size in WebAssembly pages, since this one ran. */
+  refreshMemory(pages: number): void {
+    const { memory } = this;
+    if (memory === undefined || this.bytes.length >= pages * 65_536) return;
+    // What another host thread has grown shows here as soon as this one grows it, too, by nothing.
+    memory.grow(0);
+    this.adopt(memory);
+  }
+
+  /** The memory with all of its pages, to be shared; null without one. */
+  wholeMemory(): WebAssembly.Memory | null {
+    this.paging?.complete();
+    return this.memory ?? null;
+  }
+
+  /** Takes what a NightWatch thread runs. */
+  begin(program: Program, path: string, memory: WebAssembly.Memory): void {
+    this.program = program;
+    this.path = path;
+    memory.grow(0);
+    this.adopt(memory);
+  }
+
+  /** Its NightWatch thread is to end, because its process does. */
+  isEnding(): boolean {
+    return this.nightwatchNumber !== 0 && this.parts.nightwatch.guests.isEnding(this.thread);
+  }
+
   // What the system call layer asks.
 
   /** A signal that ends the process is pending, or it has called exit. */
   dying(): boolean {
-    return (
-      this.exitCode !== undefined ||
-      this.replacement !== undefined ||
-      this.processes.pendingSignal(this.slot) !== 0
-    );
+    if (this.exitCode !== undefined || this.replacement !== undefined) return true;
+    // Signals are for the normal thread, which ends the others.
+    if (this.nightwatchNumber !== 0) return this.raised || this.isEnding();
+    return this.processes.pendingSignal(this.slot) !== 0;
   }
 
   /** The context is to be captured: somebody asked for it, or the last page has come; and it can be done. */
   capturing(): boolean {
+    if (this.nightwatchNumber !== 0) return false;
     const isWanted = this.processes.captureRequests(this.slot) !== 0 || this.paging?.isComplete === true;
-    return isWanted && this.program?.migratable === true;
+    return isWanted && this.program?.migratable === true && this.processes.nightwatchAlive(this.slot) === 0;
   }
 
   /** What travels, when the context has been captured. @throws Error without a program. */
@@ -249,6 +292,16 @@ export class RunningProcess implements UserMemory {
     return this.captureCall(captureKind.migrate, 0);
   }
 
+  /** The calls about NightWatch threads: see `NightwatchCalls` of the WASI layer for results. */
+  get nightwatch() {
+    const { nightwatch } = this.parts;
+    return {
+      isCaller: this.nightwatchNumber !== 0,
+      spawn: (argument: number) => nightwatch.spawn(this, argument),
+      join: (number: number) => nightwatch.join(this, number),
+    };
+  }
+
   get parent(): number {
     return this.processes.parent(this.slot);
   }
@@ -275,6 +328,8 @@ export class RunningProcess implements UserMemory {
   /** Collects a child that has ended: see `joinChild`. */
   join(pid: number, into: ChildEnd): number {
     const { table } = this.parts;
+    // Children are the normal thread's to collect.
+    if (this.nightwatchNumber !== 0) return -errno.NOTSUP;
     return joinChild(this.processes, this.slot, pid, (child) => table.collect(child), into);
   }
 
@@ -306,6 +361,7 @@ export class RunningProcess implements UserMemory {
   }
 
   raise(number: number): void {
+    this.raised = true;
     this.processes.compareExchangePendingSignal(this.slot, 0, number);
   }
 

@@ -9,7 +9,7 @@ import { interruptAnswer, resumption } from "../engine/index.ts";
 import { type Core, interruptLine } from "../machine/machine.ts";
 import type { Areas } from "./areas.ts";
 import type { RunQueue } from "./run-queue.ts";
-import { threadState } from "./state.ts";
+import { nightwatchRole, threadState } from "./state.ts";
 
 /** How long a thread runs while others of its priority wait. */
 const quantum_ns = 5_000_000;
@@ -19,6 +19,8 @@ const timerSlack_ns = 20_000;
 export interface SchedulerHooks {
   /** Services interrupt lines: messages, devices, halt. */
   service(lines: number): void;
+  /** No thread is ready: the core is about to idle. */
+  nothingToRun(): void;
   /** Begins a fresh thread; the promise settles when the thread has ended and was cleaned up. */
   begin(thread: number): Promise<void>;
   /** A thread that has run before is dispatched. */
@@ -32,6 +34,12 @@ export interface SchedulerHooks {
   /** When `alarm` wants to be called at the latest, also while the core idles; Infinity for never. */
   alarm_ns(): number;
   alarm(now_ns: number): void;
+  /** A thread with a `nightwatchRole` was picked: whether to switch to it. If not, it was put aside. */
+  admits(thread: number): boolean;
+  /** It was switched to and would go on: whether it may, now. */
+  lands(thread: number): boolean;
+  /** It has stopped; `blocked` if it waits for something. */
+  stops(thread: number, blocked: boolean): void;
 }
 
 export class Scheduler {
@@ -53,6 +61,11 @@ export class Scheduler {
   /** The timer has rung since it was set last. */
   private timerRang = false;
   private preempting = false;
+  /** `nightwatchRole` of the running thread, or of the one that was just picked. */
+  private role: number = nightwatchRole.none;
+  private servicing = false;
+  /** The running thread may not go on: see `stopAtPoll`. */
+  private mustStop = false;
   private resumeLoop: (() => void) | undefined;
   private halting = false;
 
@@ -75,6 +88,7 @@ export class Scheduler {
           this.dispatch(thread, this.core.clock.monotonic_ns());
         });
       } else if (!this.halting) {
+        this.hooks.nothingToRun();
         const from_ns = this.core.clock.monotonic_ns();
         await this.core.idle(Math.min(this.earliest_ns, this.hooks.alarm_ns()));
         this.cores.setIdle_ns(
@@ -145,15 +159,46 @@ export class Scheduler {
     }
     return new Promise((resolve) => {
       this.suspended.set(thread, resolve);
+      if (this.role !== nightwatchRole.none)
+        this.hooks.stops(thread, this.threads.state(thread) === threadState.blocked);
       this.leave();
     });
+  }
+
+  /** The `nightwatchRole` of the running thread has changed. */
+  roleChanged(): void {
+    this.role = this.threads.nightwatch(this.current);
+  }
+
+  /**
+   * Whether the running program, if there is one, is at a poll: then it does nothing more before `interrupt` or
+   * `afterOthers` have decided how it goes on. Not so in a system call that serves messages while it waits.
+   */
+  get isBetweenInstructions(): boolean {
+    return this.servicing;
+  }
+
+  /**
+   * Other cores have run while the running thread was at a poll: what they wanted of it is decided now. Not by a look
+   * at memory, which takes time on the machines that do this: perhaps all of the time that the thread was given.
+   */
+  afterOthers(): Promise<number> {
+    if (!this.mustStop) return Promise.resolve(resumption.proceed);
+    this.preempting = true;
+    return this.suspend();
+  }
+
+  /** The running thread is to stop at its next poll. */
+  stopAtPoll(): void {
+    this.mustStop = true;
   }
 
   /** Processor time of a thread so far. */
   cpuTime_ns(thread: number): number {
     const process = this.threads.process(thread);
     const now_ns = thread === this.current ? this.core.clock.monotonic_ns() - this.dispatched_ns : 0;
-    return this.processes.cpuTime_ns(process) + now_ns;
+    const guest_ns = this.role < nightwatchRole.guest ? 0 : this.threads.cpuTime_ns(thread);
+    return this.processes.cpuTime_ns(process) + guest_ns + now_ns;
   }
 
   /** How the running thread's context goes on. */
@@ -164,8 +209,15 @@ export class Scheduler {
   /** Credits the running thread with the time since its dispatch: it is about to end or to leave this core. */
   settle(): void {
     const now_ns = this.core.clock.monotonic_ns();
-    const process = this.threads.process(this.current);
-    this.processes.setCpuTime_ns(process, this.processes.cpuTime_ns(process) + now_ns - this.dispatched_ns);
+    const used_ns = now_ns - this.dispatched_ns;
+    const thread = this.current;
+    if (this.role < nightwatchRole.guest) {
+      const process = this.threads.process(thread);
+      this.processes.setCpuTime_ns(process, this.processes.cpuTime_ns(process) + used_ns);
+    } else {
+      // The process is credited by its normal thread, on another core, at any time.
+      this.threads.setCpuTime_ns(thread, this.threads.cpuTime_ns(thread) + used_ns);
+    }
     this.dispatched_ns = now_ns;
     this.cores.setDispatched_ns(this.core.id, now_ns);
   }
@@ -199,6 +251,7 @@ export class Scheduler {
     this.threads.setDeadline_ns(thread, Infinity);
     this.sleepers.delete(thread);
     this.current = thread;
+    this.mustStop = false;
     this.cores.setCurrent(core, thread);
     this.cores.setContextSwitches(core, this.cores.contextSwitches(core) + 1);
     this.dispatched_ns = now_ns;
@@ -206,13 +259,20 @@ export class Scheduler {
     this.armTimer();
     if (fresh) {
       // On a stack of its own: this may be running on the stack of the context that is about to stop.
-      void Promise.resolve().then(async () => {
-        await this.hooks.begin(thread);
-        this.switchToNext(this.core.clock.monotonic_ns());
-      });
+      Promise.resolve()
+        .then(async () => {
+          await this.hooks.begin(thread);
+          this.switchToNext(this.core.clock.monotonic_ns());
+        })
+        .catch((error: unknown) => this.core.panic(error));
       return;
     }
     this.hooks.enter(thread);
+    if (this.role !== nightwatchRole.none && !this.hooks.lands(thread)) {
+      this.threads.setState(thread, threadState.held);
+      this.leave();
+      return;
+    }
     // The line that came with the signal was taken while another thread was running.
     if (this.hooks.dying()) this.core.interrupt(core, interruptLine.signal);
     const resume = this.suspended.get(thread);
@@ -222,10 +282,19 @@ export class Scheduler {
     resume(this.resumption());
   }
 
+  /** Serves what is pending while another core waits for it: see `Core.attend`. */
+  attend(): void {
+    this.serviceInterrupts();
+  }
+
   /** The next thread to run, after interrupts and expired sleeps were looked at; 0 for none. */
   private pick(): number {
     this.serviceInterrupts();
-    return this.queue.dequeue();
+    for (;;) {
+      const thread = this.queue.dequeue();
+      this.role = thread === 0 ? nightwatchRole.none : this.threads.nightwatch(thread);
+      if (this.role === nightwatchRole.none || this.hooks.admits(thread)) return thread;
+    }
   }
 
   /** Takes the pending lines and does what they ask; gives them. */
@@ -234,7 +303,9 @@ export class Scheduler {
     if (lines !== 0) {
       this.cores.setInterrupts(this.core.id, this.cores.interrupts(this.core.id) + 1);
       if (lines & interruptLine.timer) this.timerRang = true;
+      this.servicing = true;
       this.hooks.service(lines);
+      this.servicing = false;
     }
     if (this.earliest_ns !== Infinity) this.wakeSleepers();
     if (this.hooks.alarm_ns() !== Infinity) this.hooks.alarm(this.core.clock.monotonic_ns());
@@ -261,6 +332,7 @@ export class Scheduler {
   }
 
   private mustPreempt(): boolean {
+    if (this.mustStop) return true;
     const urgent = this.queue.mostUrgent();
     const mine = this.threads.priority(this.current);
     if (urgent !== mine) return urgent < mine;

@@ -23,6 +23,8 @@ export const limits = {
   /** Distinct wait queues one thread can wait on at once; beyond it, `poll_oneoff` re-checks by timer. */
   waitersPerThread: 16,
   priorities: 4,
+  /** NightWatch threads of one process, those included that have ended and that nobody has joined. At most 31. */
+  nightwatchThreads: 16,
   mounts: 64,
   processSnapshots: 1024,
   /** 32-bit words with a bit for every owner number: core id + 1, the console's included. */
@@ -50,6 +52,8 @@ export const KernelControlBlock = struct("KernelControlBlock", {
 export const CoreBlock = struct("CoreBlock", {
   kernel: u32,
   online: atomic(u32),
+  /** 1 while the core is one of its kernel's `coreCount`. */
+  counted: u8,
   queueMutex: lock(),
   /** Heads and tails of the ready lists by priority, linked through `threads.next`. */
   readyHead: array(u32, limits.priorities),
@@ -66,8 +70,8 @@ export const CoreBlock = struct("CoreBlock", {
   deafQueue: u32,
   /** The kernel is about to stop: this core takes no processes from others any more. */
   closing: atomic(u32),
-  /** Its number as a user of the typed memory, whose directory has a lock of its own. */
-  memoryUser: u32,
+  /** An open file that the kernel itself keeps, 0 for none: given back for it when it dies. */
+  keptFile: u32,
   current: atomic(u32),
   /** When `current` was given the core, machine time. */
   dispatched_ns: f64,
@@ -122,6 +126,22 @@ export const Process = struct("Process", {
   lentTo: u32,
   /** 1 while it runs in the memory of its parent. */
   borrows: atomic(u32),
+  /** 1: its own thread is a NightWatch thread, which stays where it was started. */
+  pinned: u8,
+  /**
+   * Its other NightWatch threads, by number: bit n for number n + 1. Those that have not ended; those that have and
+   * were not joined yet; and of these the ones that were lost with their kernel. See `nightwatch-state.ts`.
+   */
+  nightwatchAlive: atomic(u32),
+  nightwatchEnded: atomic(u32),
+  nightwatchLost: atomic(u32),
+  /** Threads by number, and the core that all of them are pinned to. */
+  nightwatchThreads: array(u32, limits.nightwatchThreads),
+  nightwatchCore: u32,
+  /** Whether they may run, as the kernel of the normal thread knows: one of `nightwatchGate`. */
+  nightwatchGate: u32,
+  /** Processor time of those that have ended. Written by their core. */
+  nightwatchTime_ns: f64,
   priority: u8,
   /** Preview of the command for `ps`: NUL-padded. */
   name: bytes(64),
@@ -144,7 +164,19 @@ export const Process = struct("Process", {
   arrivalTime_ns: f64,
 });
 
-/** `fresh`: it has no context on its core yet; `moving`: it is captured and on its way to another core. */
+/** Whether the NightWatch threads of a process may run. `closing`: they were told to stop, and have not said that they have. */
+export const nightwatchGate = { closed: 0, open: 1, closing: 2 } as const;
+
+/**
+ * What a thread has to do with NightWatch threads. `normal`: it runs only while those of its process do not. `guest`: it
+ * is one.
+ */
+export const nightwatchRole = { none: 0, normal: 1, guest: 2 } as const;
+
+/**
+ * `fresh`: it has no context on its core yet; `moving`: it is captured and on its way to another core; `held`: it
+ * could run, but NightWatch threads of its process, or its normal thread, must stop first (on no ready list).
+ */
 export const threadState = {
   free: 0,
   fresh: 1,
@@ -153,6 +185,7 @@ export const threadState = {
   blocked: 4,
   ended: 5,
   moving: 6,
+  held: 7,
 } as const;
 
 /** One thread. `state` moves blocked → ready by compare-exchange, so exactly one waker queues the thread. */
@@ -161,6 +194,8 @@ export const Thread = struct("Thread", {
   process: u32,
   core: u32,
   priority: u8,
+  /** One of `nightwatchRole`. Written by its own core, and by who cleans up behind a dead one. */
+  nightwatch: atomic(u8),
   /** Link of the ready list, guarded by the core's `queueMutex`. */
   next: u32,
   /** A wake-up that came while the thread was still on its way to sleep. */
@@ -171,6 +206,8 @@ export const Thread = struct("Thread", {
   callDeadline_ns: f64,
   /** Which of its waiter records are linked into a queue: bit n for waiter n. */
   waitersLinked: u32,
+  /** Processor time of a NightWatch thread; the process's own thread credits the process. */
+  cpuTime_ns: f64,
 });
 
 /** A queue of waiting threads; `mutex` guards the list (and every linked waiter's `next` and `previous`). */
@@ -196,6 +233,7 @@ export const openFileKind = {
   pipeReader: 3,
   pipeWriter: 4,
   device: 5,
+  socket: 6,
 } as const;
 
 /** An open file description: shared by every descriptor that refers to it, on any kernel. */
@@ -212,8 +250,10 @@ export const OpenFile = struct("OpenFile", {
   mount: u32,
   inode: f64,
   handle: i32,
-  /** Pipe or device number. */
+  /** Pipe, device or socket number. */
   object: u32,
+  /** What a device remembers for this open file: a number of its own, 0 for nothing. */
+  session: u32,
   /** Guards `position`. */
   mutex: lock(),
   position: f64,

@@ -61,3 +61,14 @@ test("a thread waits on as many queues as it has waiters, and says when it canno
   waits.waitDone(thread);
   for (const queue of queues) assert.equal(areas.waitQueues.records.waiterCount(queue), 0);
 });
+
+test("regression: the thread with the highest number waits as any other does", () => {
+  const { areas, waits, woken } = rig();
+  const queue = areas.waitQueues.allocate(1);
+  for (let n = 0; n < limits.waitersPerThread; n++) {
+    const other = n === 0 ? queue : areas.waitQueues.allocate(1);
+    assert.equal(waits.waitOn(limits.threads, other), true);
+  }
+  waits.wake(queue);
+  assert.deepEqual(woken, [limits.threads]);
+});
