@@ -378,6 +378,24 @@ test("names that are no UTF-8 are left out of listings", { skip: process.platfor
   assert.deepEqual(listNames(fs, fs.rootInode).sort(), [".", "..", "ö"]);
 });
 
+test("regression: names that begin with a byte order mark keep it", {
+  skip: process.platform !== "linux",
+}, () => {
+  using mount = mountFolder();
+  const [fs] = mount.kernels;
+  const name = "\uFEFFmarked";
+  writeFileSync(join(mount.folder, name), "with");
+  writeFileSync(join(mount.folder, "marked"), "without");
+  const names: string[] = [];
+  fs.readDirectory(fs.rootInode, 0, (_next, _inode, _type, bytes) => {
+    names.push(Buffer.from(bytes).toString("utf8"));
+    return true;
+  });
+  for (const entry of [".", "..", name, "marked"]) assert.ok(names.includes(entry), entry);
+  assert.equal(contentOf(fs, fs.lookup(fs.rootInode, name)), "with");
+  assert.equal(contentOf(fs, fs.lookup(fs.rootInode, "marked")), "without");
+});
+
 test("what the host's own programs change is seen", () => {
   using mount = mountFolder();
   const [fs] = mount.kernels;

@@ -6,11 +6,15 @@
  * before they touch bytes (`load`, `claim`) and after they changed some (`changed`). Every kernel of the
  * island has its own object over the same bytes.
  */
+import type { MemoryGuard } from "../../memory/index.ts";
+
 export interface BlockDevice {
   /** The memory that holds the device. */
   readonly buffer: SharedArrayBuffer;
   /** Byte offset of the device in `buffer`. */
   readonly base: number;
+  /** To be told of every access to the device's bytes beforehand, if there is one. */
+  readonly guard?: MemoryGuard;
   readonly size_bytes: number;
   readonly readOnly: boolean;
   /** True when every byte is present and nothing is written back: the calls below do nothing. */

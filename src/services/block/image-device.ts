@@ -14,7 +14,16 @@
  */
 import { errno } from "../../kernel/errno.ts";
 import type { Disk } from "../../machine/devices.ts";
-import { type Area, atomic, lock, struct, type TypedMemory, u32 } from "../../memory/index.ts";
+import {
+  type Area,
+  atomic,
+  guardedPage_bytes,
+  lock,
+  type MemoryGuard,
+  struct,
+  type TypedMemory,
+  u32,
+} from "../../memory/index.ts";
 import type { BlockDevice } from "./block-device.ts";
 import { requireRange } from "./ramdisk.ts";
 
@@ -37,6 +46,8 @@ export interface ImageDeviceOptions {
   /** The memory that holds the cached bytes, and where in it; `disk.size_bytes` long. */
   readonly buffer: SharedArrayBuffer;
   readonly base: number;
+  /** The guard of that memory, if it has one. */
+  readonly guard?: MemoryGuard;
   readonly disk: Disk;
   /** This kernel's lock owner number. */
   readonly owner: number;
@@ -45,6 +56,7 @@ export interface ImageDeviceOptions {
 export class ImageDevice implements BlockDevice {
   readonly buffer: SharedArrayBuffer;
   readonly base: number;
+  readonly guard: MemoryGuard | undefined;
   readonly size_bytes: number;
   readonly readOnly: boolean;
   readonly resident = false;
@@ -60,6 +72,7 @@ export class ImageDevice implements BlockDevice {
     requireRange(`disk ${options.name}`, options.buffer, options.base, options.disk.size_bytes);
     this.buffer = options.buffer;
     this.base = options.base;
+    this.guard = options.guard;
     this.size_bytes = options.disk.size_bytes;
     this.readOnly = options.disk.readOnly;
     this.#disk = options.disk;
@@ -193,11 +206,20 @@ export class ImageDevice implements BlockDevice {
     }
   }
 
+  /** Announces that bytes will be moved; how many of them may be at once: with a guard, those in the first page. */
+  #announce(offset: number, length: number, write: boolean): number {
+    if (this.guard === undefined) return length;
+    const start = this.base + offset;
+    const piece = Math.min(length, guardedPage_bytes - (start % guardedPage_bytes));
+    this.guard.access(start, piece, write);
+    return piece;
+  }
+
   #read(page: number, pages: number): number {
     const position = page * pageSize_bytes;
     const end = Math.min(position + pages * pageSize_bytes, this.size_bytes);
     for (let at = position; at < end; ) {
-      const count = this.#disk.read(this.#bytes, at, end - at, at);
+      const count = this.#disk.read(this.#bytes, at, this.#announce(at, end - at, true), at);
       if (count < 0) return count;
       // A disk that became shorter than it said it was.
       if (count === 0) return -errno.IO;
@@ -210,7 +232,7 @@ export class ImageDevice implements BlockDevice {
     const position = page * pageSize_bytes;
     const end = Math.min(position + pages * pageSize_bytes, this.size_bytes);
     for (let at = position; at < end; ) {
-      const count = this.#disk.write(this.#bytes, at, end - at, at);
+      const count = this.#disk.write(this.#bytes, at, this.#announce(at, end - at, false), at);
       if (count <= 0) {
         this.changed(at, end - at);
         return count === 0 ? -errno.IO : count;

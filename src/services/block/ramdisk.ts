@@ -1,4 +1,5 @@
 /** The ramdisk: a block device that lives and dies with the island's memory. */
+import type { MemoryGuard } from "../../memory/index.ts";
 import type { BlockDevice } from "./block-device.ts";
 
 export interface RamdiskOptions {
@@ -8,11 +9,14 @@ export interface RamdiskOptions {
   /** Default: up to the end of `buffer`. */
   readonly size_bytes?: number;
   readonly readOnly?: boolean;
+  /** The memory's guard, if it has one. */
+  readonly guard?: MemoryGuard;
 }
 
 export class Ramdisk implements BlockDevice {
   readonly buffer: SharedArrayBuffer;
   readonly base: number;
+  readonly guard: MemoryGuard | undefined;
   readonly size_bytes: number;
   readonly readOnly: boolean;
   readonly resident = true;
@@ -21,6 +25,7 @@ export class Ramdisk implements BlockDevice {
   constructor(options: RamdiskOptions) {
     this.buffer = options.buffer;
     this.base = options.base ?? 0;
+    this.guard = options.guard;
     this.size_bytes = options.size_bytes ?? this.buffer.byteLength - this.base;
     this.readOnly = options.readOnly ?? false;
     requireRange("ramdisk", this.buffer, this.base, this.size_bytes);

@@ -5,7 +5,16 @@
  */
 
 /** Numbers of the devices that every system has. */
-export const deviceNumber = { null: 1, zero: 2, full: 3, random: 4, urandom: 5, tty: 6, console: 7 } as const;
+export const deviceNumber = {
+  null: 1,
+  zero: 2,
+  full: 3,
+  random: 4,
+  urandom: 5,
+  tty: 6,
+  console: 7,
+  dma: 8,
+} as const;
 
 /**
  * One device, as a kernel uses it. Results are counts or negated errors; −AGAIN when a call would have to
@@ -16,14 +25,28 @@ export interface CharacterDevice {
   readonly name: string;
   /** A terminal: `isatty` is true and it cannot seek. */
   readonly isTerminal: boolean;
-  read(target: Uint8Array, offset: number, length: number): number;
-  write(source: Uint8Array, offset: number, length: number): number;
+  /** `session` is what `openSession` gave, 0 without one; `thread` is who asks, 0 when that does not matter. */
+  read(target: Uint8Array, offset: number, length: number, session: number, thread: number): number;
+  write(source: Uint8Array, offset: number, length: number, session: number, thread: number): number;
   /** Zero or more when a read would not wait: bytes there are, 0 at the end of input. −AGAIN otherwise. */
-  pollRead(): number;
-  pollWrite(): number;
+  pollRead(session: number): number;
+  pollWrite(session: number): number;
   /** Wait queues, 0 for a device that never blocks. */
   readonly readQueue: number;
   readonly writeQueue: number;
+
+  // For devices that remember something for each open file.
+
+  /** Number of a new session, 1 or more, or a negated errno. */
+  openSession?(): number;
+  closeSession?(session: number): void;
+  /** Queue for reading and writing in a session, in place of `readQueue` and `writeQueue`. */
+  queueOf?(session: number): number;
+  /** As `read` and `write`, where positions mean something; otherwise they are ignored. */
+  readAt?(target: Uint8Array, offset: number, length: number, position: number, session: number): number;
+  writeAt?(source: Uint8Array, offset: number, length: number, position: number, session: number): number;
+  /** What `dma_transfer` asks for: bytes, or −AGAIN. */
+  transfer?(length: number, session: number, thread: number): number;
 }
 
 export class Devices {

@@ -143,7 +143,7 @@ export class TerminalProxy extends Terminal {
     const reply = this.endpoint.call(this.ownerAddress, terminalRead, request, proxyTimeout_ns);
     if (reply.status < 0 || reply.value === undefined) return -errno.IO;
     const { result, tail } = reply.value;
-    if (tail.length > length) return -errno.IO;
+    if (tail.length > length || (result >= 0 && result !== tail.length)) return -errno.IO;
     target.set(tail, offset);
     return result;
   }
@@ -152,7 +152,8 @@ export class TerminalProxy extends Terminal {
     if (this.ownerIsDeaf()) return -errno.AGAIN;
     const tail = source.subarray(offset, offset + Math.min(length, piece_bytes));
     const reply = this.endpoint.call(this.ownerAddress, terminalWrite, { tail }, proxyTimeout_ns);
-    return reply.status < 0 || reply.value === undefined ? -errno.IO : reply.value.result;
+    if (reply.status < 0 || reply.value === undefined) return -errno.IO;
+    return reply.value.result <= tail.length ? reply.value.result : -errno.IO;
   }
 }
 

@@ -93,6 +93,9 @@ export class FileDescription {
         pipe: index < 0 ? null : index,
       };
     }
+    if (kind === openFileKind.socket) {
+      return `descriptor ${descriptors[0]} is a socket, which a checkpoint cannot hold; take it with the descriptors that cannot be restored left out, and they will be closed`;
+    }
     const path = paths.get(file);
     if (path === undefined) {
       return `descriptor ${descriptors[0]} is a file that has no name any more, so that it could not be opened again; take the checkpoint with the descriptors that cannot be restored left out, and they will be closed`;
@@ -218,7 +221,7 @@ function searchTree(
     }
     return;
   }
-  const decoder = new TextDecoder();
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   const queue = [{ inode: fileSystem.rootInode, path: mountPath }];
   let entries = 0;
   for (let next = queue.shift(); next !== undefined && missing.size > 0; next = queue.shift()) {

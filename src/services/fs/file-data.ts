@@ -11,6 +11,8 @@
 import { errno } from "../../kernel/errno.ts";
 import { openFileKind } from "../../kernel/state.ts";
 import type { CharacterDevice, Devices } from "../device/devices.ts";
+import type { NetworkService } from "../network/network.ts";
+import type { Received } from "../network/receive-ring.ts";
 import type { Pipes } from "../pipe/pipes.ts";
 import type { Mounts } from "./mounts.ts";
 import { fileFlag, noHandle, type OpenFiles } from "./open-files.ts";
@@ -27,18 +29,32 @@ export class FileData {
   private readonly pipes: Pipes;
   private readonly devices: Devices;
   private readonly owner: number;
+  private readonly network: NetworkService | undefined;
+  private readonly received: Received = { address: 0, port: 0, length: 0 };
 
-  constructor(openFiles: OpenFiles, mounts: Mounts, pipes: Pipes, devices: Devices, owner: number) {
+  /** @param network of a system that has sockets. */
+  constructor(
+    openFiles: OpenFiles,
+    mounts: Mounts,
+    pipes: Pipes,
+    devices: Devices,
+    owner: number,
+    network?: NetworkService,
+  ) {
     this.openFiles = openFiles;
     this.records = openFiles.records;
     this.mounts = mounts;
     this.pipes = pipes;
     this.devices = devices;
     this.owner = owner;
+    this.network = network;
   }
 
-  /** Reads at the position and moves it. Bytes read, 0 at the end, −AGAIN when there is nothing yet. */
-  read(file: number, target: Uint8Array, offset: number, length: number): number {
+  /**
+   * Reads at the position and moves it. Bytes read, 0 at the end, −AGAIN when there is nothing yet. `thread` is who
+   * asks, for devices to which that matters.
+   */
+  read(file: number, target: Uint8Array, offset: number, length: number, thread = 0): number {
     if (!isInside(target, offset, length)) return -errno.FAULT;
     const { records } = this;
     switch (records.kind(file)) {
@@ -54,7 +70,11 @@ export class FileData {
       case openFileKind.pipeReader:
         return this.pipes.read(records.object(file), target, offset, length);
       case openFileKind.device:
-        return this.device(file)?.read(target, offset, length) ?? -errno.NXIO;
+        return this.device(file)?.read(target, offset, length, records.session(file), thread) ?? -errno.NXIO;
+      case openFileKind.socket:
+        return (
+          this.network?.receive(records.object(file), target, offset, length, this.received) ?? -errno.BADF
+        );
       case openFileKind.directory:
         return -errno.ISDIR;
       default:
@@ -63,7 +83,7 @@ export class FileData {
   }
 
   /** Writes at the position, or with the append flag at the end as one step. Bytes written. */
-  write(file: number, source: Uint8Array, offset: number, length: number): number {
+  write(file: number, source: Uint8Array, offset: number, length: number, thread = 0): number {
     if (!isInside(source, offset, length)) return -errno.FAULT;
     const { records } = this;
     switch (records.kind(file)) {
@@ -72,7 +92,9 @@ export class FileData {
       case openFileKind.pipeWriter:
         return this.pipes.write(records.object(file), source, offset, length);
       case openFileKind.device:
-        return this.device(file)?.write(source, offset, length) ?? -errno.NXIO;
+        return this.device(file)?.write(source, offset, length, records.session(file), thread) ?? -errno.NXIO;
+      case openFileKind.socket:
+        return this.network?.send(records.object(file), source, offset, length, 0, 0) ?? -errno.BADF;
       case openFileKind.directory:
         return -errno.ISDIR;
       default:
@@ -123,7 +145,11 @@ export class FileData {
           .fileSystem(records.mount(file))
           .read(records.handle(file), target, offset, length, position);
       case openFileKind.device:
-        return this.openFiles.isTerminal(file) ? -errno.SPIPE : this.read(file, target, offset, length);
+        if (this.openFiles.isTerminal(file)) return -errno.SPIPE;
+        return (
+          this.device(file)?.readAt?.(target, offset, length, position, records.session(file)) ??
+          this.read(file, target, offset, length)
+        );
       default:
         return this.notPositioned(file);
     }
@@ -141,7 +167,11 @@ export class FileData {
         return (records.flags(file) & flagsThatSync) !== 0 && count > 0 ? this.synced(file, count) : count;
       }
       case openFileKind.device:
-        return this.openFiles.isTerminal(file) ? -errno.SPIPE : this.write(file, source, offset, length);
+        if (this.openFiles.isTerminal(file)) return -errno.SPIPE;
+        return (
+          this.device(file)?.writeAt?.(source, offset, length, position, records.session(file)) ??
+          this.write(file, source, offset, length)
+        );
       default:
         return this.notPositioned(file);
     }
@@ -152,6 +182,7 @@ export class FileData {
     switch (this.records.kind(file)) {
       case openFileKind.pipeReader:
       case openFileKind.pipeWriter:
+      case openFileKind.socket:
         return -errno.SPIPE;
       case openFileKind.directory:
         return -errno.ISDIR;
@@ -230,7 +261,9 @@ export class FileData {
       case openFileKind.pipeReader:
         return this.pipes.pollRead(records.object(file));
       case openFileKind.device:
-        return this.device(file)?.pollRead() ?? 0;
+        return this.device(file)?.pollRead(records.session(file)) ?? 0;
+      case openFileKind.socket:
+        return this.network?.pollReceive(records.object(file)) ?? 0;
       case openFileKind.file:
         return Math.max(0, this.size(file) - records.position(file));
       default:
@@ -245,7 +278,9 @@ export class FileData {
       case openFileKind.pipeWriter:
         return this.pipes.pollWrite(records.object(file));
       case openFileKind.device:
-        return this.device(file)?.pollWrite() ?? 0;
+        return this.device(file)?.pollWrite(records.session(file)) ?? 0;
+      case openFileKind.socket:
+        return this.network?.pollSend(records.object(file)) ?? 0;
       case openFileKind.file:
         return alwaysReady_bytes;
       default:
@@ -261,6 +296,8 @@ export class FileData {
         return this.pipes.writersGone(records.object(file));
       case openFileKind.pipeWriter:
         return this.pipes.readersGone(records.object(file));
+      case openFileKind.socket:
+        return this.network?.isShut(records.object(file)) ?? false;
       default:
         return false;
     }
@@ -273,7 +310,9 @@ export class FileData {
       case openFileKind.pipeReader:
         return this.pipes.readQueue(records.object(file));
       case openFileKind.device:
-        return this.device(file)?.readQueue ?? 0;
+        return this.deviceQueue(file, "readQueue");
+      case openFileKind.socket:
+        return this.network?.receiveQueue(records.object(file)) ?? 0;
       default:
         return 0;
     }
@@ -286,10 +325,24 @@ export class FileData {
       case openFileKind.pipeWriter:
         return this.pipes.writeQueue(records.object(file));
       case openFileKind.device:
-        return this.device(file)?.writeQueue ?? 0;
+        return this.deviceQueue(file, "writeQueue");
+      case openFileKind.socket:
+        return this.network?.transmitQueue ?? 0;
       default:
         return 0;
     }
+  }
+
+  /** Moves bytes by the device itself, see `CharacterDevice.transfer`; −NOTTY for everything else. */
+  transfer(file: number, length: number, thread: number): number {
+    const { records } = this;
+    if (records.kind(file) !== openFileKind.device) return -errno.NOTTY;
+    return this.device(file)?.transfer?.(length, records.session(file), thread) ?? -errno.NOTTY;
+  }
+
+  private deviceQueue(file: number, which: "readQueue" | "writeQueue"): number {
+    const device = this.device(file);
+    return device?.queueOf?.(this.records.session(file)) ?? device?.[which] ?? 0;
   }
 
   private device(file: number): CharacterDevice | undefined {

@@ -7,7 +7,7 @@
  * that a call returns carries one reference, which `install` takes over or `release` gives up.
  *
  * The parts: `descriptors.ts`, `open-files.ts`, `file-data.ts`, `names.ts` and `name-changes.ts` (paths),
- * `mounts.ts`, `../pipe/pipes.ts`, `../device/devices.ts`.
+ * `socket-files.ts`, `mounts.ts`, `../pipe/pipes.ts`, `../device/devices.ts`, `../network/network.ts`.
  */
 import { errno } from "../../kernel/errno.ts";
 import { type DescriptorTable, type OpenFile, openFileKind } from "../../kernel/state.ts";
@@ -15,6 +15,7 @@ import type { WaitService } from "../../kernel/wait.ts";
 import type { Ram } from "../../machine/ram.ts";
 import type { Accessor, Pool } from "../../memory/index.ts";
 import type { Devices } from "../device/devices.ts";
+import type { NetworkService } from "../network/network.ts";
 import { type PageSource, type PipeAreas, Pipes } from "../pipe/pipes.ts";
 import { Descriptors } from "./descriptors.ts";
 import { FileData } from "./file-data.ts";
@@ -23,6 +24,7 @@ import type { Mounts } from "./mounts.ts";
 import { NameChanges } from "./name-changes.ts";
 import { Names, type OpenOptions } from "./names.ts";
 import { OpenFiles } from "./open-files.ts";
+import { SocketFiles } from "./socket-files.ts";
 
 export { whence } from "./file-data.ts";
 export type { OpenOptions } from "./names.ts";
@@ -44,24 +46,31 @@ export interface FileServiceParts {
   readonly ram: Ram;
   readonly pages: PageSource;
   readonly waits: WaitService;
+  /** Left out where there are no sockets. */
+  readonly network?: NetworkService;
   /** Owner number of this core for locks and pools. */
   readonly owner: number;
 }
 
 export class Files {
   readonly mounts: Mounts;
+  /** What only sockets can do; undefined where there are none. */
+  readonly sockets: SocketFiles | undefined;
   private readonly table: Descriptors;
   private readonly openFiles: OpenFiles;
   private readonly data: FileData;
   private readonly pipes: Pipes;
+  private readonly network: NetworkService | undefined;
   private readonly names: Names;
   private readonly changes: NameChanges;
 
-  constructor({ areas, ram, mounts, devices, pages, waits, owner }: FileServiceParts) {
+  constructor({ areas, ram, mounts, devices, pages, waits, network, owner }: FileServiceParts) {
     this.mounts = mounts;
     this.pipes = new Pipes(areas, ram, pages, waits, owner);
-    this.openFiles = new OpenFiles(areas.openFiles, mounts, this.pipes, devices, owner);
-    this.data = new FileData(this.openFiles, mounts, this.pipes, devices, owner);
+    this.network = network;
+    this.openFiles = new OpenFiles(areas.openFiles, mounts, this.pipes, devices, owner, network);
+    this.data = new FileData(this.openFiles, mounts, this.pipes, devices, owner, network);
+    this.sockets = network === undefined ? undefined : new SocketFiles(this.openFiles, network);
     this.table = new Descriptors(areas.descriptors, this.openFiles);
     this.names = new Names(mounts, this.openFiles);
     this.changes = new NameChanges(mounts, this.openFiles);
@@ -148,6 +157,11 @@ export class Files {
     return this.openFiles.setFlags(file, flags);
   }
 
+  /** Whether a number, which may be any, is that of an open file. */
+  isOpen(file: number): boolean {
+    return this.openFiles.isOpen(file);
+  }
+
   retain(file: number): void {
     this.openFiles.retain(file);
   }
@@ -171,12 +185,16 @@ export class Files {
     return this.openFiles.makeForDevice(device, 0, 0, flags);
   }
 
-  read(file: number, target: Uint8Array, offset: number, length: number): number {
-    return this.data.read(file, target, offset, length);
+  read(file: number, target: Uint8Array, offset: number, length: number, thread?: number): number {
+    return this.data.read(file, target, offset, length, thread);
   }
 
-  write(file: number, source: Uint8Array, offset: number, length: number): number {
-    return this.data.write(file, source, offset, length);
+  write(file: number, source: Uint8Array, offset: number, length: number, thread?: number): number {
+    return this.data.write(file, source, offset, length, thread);
+  }
+
+  transfer(file: number, length: number, thread: number): number {
+    return this.data.transfer(file, length, thread);
   }
 
   readAt(file: number, target: Uint8Array, offset: number, length: number, position: number): number {
@@ -234,6 +252,7 @@ export class Files {
   recover(deadOwner: number): void {
     this.openFiles.recover(deadOwner);
     this.pipes.recover(deadOwner);
+    this.network?.recover(deadOwner);
     this.mounts.recover(deadOwner);
   }
 

@@ -29,7 +29,7 @@ export class HostNodes {
   /** Records of the table, a power of two; record 0 is none. */
   private readonly capacity: number;
   private readonly owner: number;
-  private readonly decoder = new TextDecoder();
+  private readonly decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   private readonly encoder = new TextEncoder();
   /** Paths of directories by inode number: a cache, right while `pathChanges` is what it was. */
   private readonly paths = new Map<number, string>();
@@ -139,7 +139,8 @@ export class HostNodes {
   }
 
   private nameOf(slot: number): string {
-    return this.decoder.decode(this.records.name(slot).slice(0, this.records.nameLength_bytes(slot)));
+    const length = this.records.nameLength_bytes(slot);
+    return this.decoder.decode(this.records.name(slot).slice(0, length));
   }
 
   // What has been found.

@@ -52,7 +52,7 @@ export class HostFileSystem implements FileSystem {
   private nameChangesSeen = 0;
   /** Directories being read on this kernel, by inode: a listing is used until its end or the next start. */
   private readonly listings = new Map<number, HostListing>();
-  private readonly decoder = new TextDecoder("utf-8", { fatal: true });
+  private readonly decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
   private constructor(options: HostFileSystemOptions, nodes: HostNodes) {
     this.host = options.directory;

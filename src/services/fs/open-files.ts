@@ -7,6 +7,7 @@ import { errno } from "../../kernel/errno.ts";
 import { type OpenFile, openFileKind } from "../../kernel/state.ts";
 import type { Pool } from "../../memory/index.ts";
 import type { Devices } from "../device/devices.ts";
+import type { NetworkService } from "../network/network.ts";
 import type { Pipes } from "../pipe/pipes.ts";
 import { type FileType, fileType } from "./filesystem.ts";
 import type { Mounts } from "./mounts.ts";
@@ -24,13 +25,16 @@ export class OpenFiles {
   private readonly pipes: Pipes;
   private readonly devices: Devices;
   private readonly owner: number;
+  private readonly network: NetworkService | undefined;
 
+  /** @param network of a system that has sockets. */
   constructor(
     pool: Pool<typeof OpenFile.fields>,
     mounts: Mounts,
     pipes: Pipes,
     devices: Devices,
     owner: number,
+    network?: NetworkService,
   ) {
     this.pool = pool;
     this.records = pool.records;
@@ -38,6 +42,7 @@ export class OpenFiles {
     this.pipes = pipes;
     this.devices = devices;
     this.owner = owner;
+    this.network = network;
   }
 
   // Life of a record.
@@ -61,8 +66,14 @@ export class OpenFiles {
 
   /** A record for a device; `mount` and `inode` name its node in `/dev`, 0 for none. Takes over the mount. */
   makeForDevice(device: number, mount: number, inode: number, flags: number): number {
+    const session = this.devices.get(device)?.openSession?.() ?? 0;
+    if (session < 0) return session;
     const file = this.make(openFileKind.device, fileType.characterDevice, flags, device);
-    if (file < 0) return file;
+    if (file < 0) {
+      if (session > 0) this.devices.get(device)?.closeSession?.(session);
+      return file;
+    }
+    this.records.setSession(file, session);
     this.records.setMount(file, mount);
     this.records.setInode(file, inode);
     return file;
@@ -87,6 +98,17 @@ export class OpenFiles {
     return { reader, writer };
   }
 
+  /** A new datagram socket, or a negated errno. */
+  makeSocket(flags: number): number {
+    const { network } = this;
+    if (network === undefined) return -errno.AFNOSUPPORT;
+    const socket = network.open();
+    if (socket < 0) return socket;
+    const file = this.make(openFileKind.socket, fileType.socketDatagram, flags, socket);
+    if (file < 0) network.close(socket);
+    return file;
+  }
+
   private make(kind: number, type: number, flags: number, object: number): number {
     const file = this.pool.allocate(this.owner);
     if (file < 0) return -errno.NFILE;
@@ -99,9 +121,17 @@ export class OpenFiles {
     records.setInode(file, 0);
     records.setHandle(file, noHandle);
     records.setObject(file, object);
+    records.setSession(file, 0);
     records.setPosition(file, 0);
     records.setKind(file, kind);
     return file;
+  }
+
+  /** Whether a number, which may be any, is that of an open file. */
+  isOpen(file: number): boolean {
+    if (!Number.isInteger(file) || file < 1 || file > this.pool.capacity) return false;
+    const references = this.records.references(file);
+    return references > 0 && references < 0x80000000;
   }
 
   retain(file: number): void {
@@ -129,11 +159,14 @@ export class OpenFiles {
     const mount = records.mount(file);
     const handle = records.handle(file);
     const object = records.object(file);
+    const session = records.session(file);
     records.setKind(file, openFileKind.none);
     if (handle !== noHandle) this.mounts.fileSystem(mount).close(handle);
     if (mount !== 0) this.mounts.leave(mount);
     if (kind === openFileKind.pipeReader) this.pipes.closeReader(object);
     else if (kind === openFileKind.pipeWriter) this.pipes.closeWriter(object);
+    else if (kind === openFileKind.socket) this.network?.close(object);
+    else if (session !== 0) this.devices.get(object)?.closeSession?.(session);
     this.pool.free(file, this.owner);
   }
 

@@ -118,7 +118,7 @@ export class ProcFileSystem extends SyntheticFileSystem {
       this.pool.free(snapshot, this.owner);
       return -errno.NOMEM;
     }
-    this.facts.memory.bytes.set(content, buffer);
+    this.facts.memory.write(buffer, content);
     const { records } = this.pool;
     records.setSize_bytes(snapshot, content.length);
     records.setBuffer(snapshot, buffer);
@@ -144,7 +144,7 @@ export class ProcFileSystem extends SyntheticFileSystem {
     const count = Math.min(length, this.size(handle) - position);
     if (count <= 0) return 0;
     const start = this.pool.records.buffer(handle) + position;
-    target.set(this.facts.memory.bytes.subarray(start, start + count), offset);
+    target.set(this.facts.memory.read(start, count), offset);
     return count;
   }
 

@@ -1,6 +1,6 @@
 /**
- * The physical page allocator of an island: hands out blocks of 1 to 4096 pages of the island's memory to
- * all its kernels.
+ * The physical page allocator as a *shadowed* service: one state, which hands out blocks of 1 to 4096 pages of the
+ * island's memory to all kernels.
  *
  * Its state lies in two named areas, so any kernel attaches and uses it; one lock guards it. A kernel that
  * dies while it holds the lock leaves lists half changed: a survivor calls `recover`, which makes them anew
@@ -8,12 +8,9 @@
  */
 import type { Accessor, TypedMemory } from "../../memory/index.ts";
 import { Buddy } from "./buddy.ts";
-import { order_max, PageFrame, PagesControl, page_bytes, pageState } from "./layout.ts";
-
-/** The allocator was used against its rules, for example a block was freed twice. */
-export class PagesError extends Error {
-  override readonly name: string = "PagesError";
-}
+import { PagesError, requireOrder, requireOwner, whyNotFree, wrongFree } from "./errors.ts";
+import { order_max, PageFrame, PagesControl, page_bytes } from "./layout.ts";
+import { orderFor, type PageService } from "./page-service.ts";
 
 export interface PagesOptions {
   /** Name of the allocator's areas. */
@@ -29,7 +26,7 @@ export interface PagesOptions {
 /** Page numbers and links to them must fit 32 bits. */
 const count_max = 0x7fffffff;
 
-export class Pages {
+export class Pages implements PageService {
   /** Pages managed. */
   readonly capacity: number;
   /** Byte offset of the first page. */
@@ -46,11 +43,7 @@ export class Pages {
     control: Accessor<typeof PagesControl.fields>,
     frames: Accessor<typeof PageFrame.fields>,
   ) {
-    if (!Number.isInteger(owner) || owner < 1) {
-      throw new PagesError(
-        `pages ${name}: owner ${owner} must be a positive integer, for example core id + 1`,
-      );
-    }
+    requireOwner(name, owner);
     this.#name = name;
     this.#owner = owner;
     this.#control = control;
@@ -82,7 +75,7 @@ export class Pages {
     control.setBase(0, base);
     control.setCount(0, count);
     const pages = new Pages(name, owner, control, frames);
-    pages.#buddy.rebuild();
+    pages.#buddy.rebuild(0);
     return pages;
   }
 
@@ -107,11 +100,11 @@ export class Pages {
    * @throws PagesError for an order outside 0 to 12.
    */
   allocate(order: number): number {
-    this.#requireOrder(order);
+    requireOrder(this.#name, order);
     this.#control.acquireMutex(0, this.#owner);
     let page = -1;
     try {
-      page = this.#buddy.take(order);
+      page = this.#buddy.take(0, order);
     } finally {
       this.#control.releaseMutex(0, this.#owner);
     }
@@ -130,20 +123,29 @@ export class Pages {
    * order. Nothing has changed then.
    */
   free(offset: number, order: number): void {
-    this.#requireOrder(order);
+    requireOrder(this.#name, order);
     const page = (offset - this.base) / page_bytes;
     if (!Number.isInteger(page) || page < 0 || page >= this.capacity) {
       throw new PagesError(`pages ${this.#name}: offset ${offset} is not a page of this allocator`);
     }
     this.#control.acquireMutex(0, this.#owner);
     try {
-      if (this.#frames.state(page) !== pageState.allocated || this.#frames.order(page) !== order) {
-        throw new PagesError(this.#wrongFree(page, offset, order));
-      }
-      this.#buddy.give(page, order);
+      const why = whyNotFree(this.#frames, page, order);
+      if (why !== "") throw wrongFree(this.#name, offset, order, why);
+      this.#buddy.give(0, page, order);
     } finally {
       this.#control.releaseMutex(0, this.#owner);
     }
+  }
+
+  holds(offset: number, order: number): boolean {
+    const page = (offset - this.base) / page_bytes;
+    return (
+      Number.isInteger(page) &&
+      page >= 0 &&
+      page < this.capacity &&
+      whyNotFree(this.#frames, page, order) === ""
+    );
   }
 
   /** Pages in allocated blocks. */
@@ -153,8 +155,8 @@ export class Pages {
 
   /** Free blocks of an order, for reports; another kernel may be changing it. */
   freeBlocks(order: number): number {
-    this.#requireOrder(order);
-    return this.#buddy.freeBlocks(order);
+    requireOrder(this.#name, order);
+    return this.#buddy.freeBlocks(0, order);
   }
 
   /**
@@ -169,7 +171,7 @@ export class Pages {
     control.acquireRecovery(0, this.#owner);
     try {
       if (control.ownerOfMutex(0) !== deadOwner) return false;
-      this.#buddy.rebuild();
+      this.#buddy.rebuild(0);
       control.releaseMutex(0, deadOwner);
       return true;
     } finally {
@@ -177,27 +179,14 @@ export class Pages {
     }
   }
 
-  #requireOrder(order: number): void {
-    if (!Number.isInteger(order) || order < 0 || order > order_max) {
-      throw new PagesError(`pages ${this.#name}: order ${order} must be 0 to ${order_max}`);
-    }
+  /** Nothing is ever moved here: all kernels take from the same pages. */
+  registerMover(): void {}
+
+  workPending(): boolean {
+    return false;
   }
 
-  #wrongFree(page: number, offset: number, order: number): string {
-    const state = this.#frames.state(page);
-    const where = `pages ${this.#name}: cannot free order ${order} at offset ${offset}`;
-    if (state === pageState.allocated)
-      return `${where}: the block there has order ${this.#frames.order(page)}`;
-    if (state === pageState.inside) return `${where}: no block starts there`;
-    return `${where}: it is free already (a double free)`;
-  }
-}
-
-/** The order of the smallest block of at least `size` bytes; above `order_max` if there is none. */
-export function orderFor(size: number): number {
-  const count = Math.ceil(size / page_bytes);
-  if (count > 1 << order_max) return order_max + 1;
-  return count <= 1 ? 0 : 32 - Math.clz32(count - 1);
+  tick(): void {}
 }
 
 function framesName(name: string): string {

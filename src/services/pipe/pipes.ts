@@ -14,12 +14,12 @@ import type { Pipe, WaitQueue } from "../../kernel/state.ts";
 import type { WaitService } from "../../kernel/wait.ts";
 import type { Ram } from "../../machine/ram.ts";
 import type { Pool } from "../../memory/index.ts";
-import { page_bytes } from "../pages/index.ts";
+import { type Mover, page_bytes, pageUser } from "../pages/index.ts";
 
 /** The island's page allocator, as this service needs it. */
 export interface PageSource {
-  /** Absolute byte offset of 2^order pages, or −1. */
-  allocate(order: number): number;
+  /** Absolute byte offset of 2^order pages for a user's `index`, or −1. */
+  allocate(order: number, user?: number, index?: number): number;
   free(offset: number, order: number): void;
 }
 
@@ -35,6 +35,8 @@ export interface PipeAreas {
 }
 
 export class Pipes {
+  /** Moves buffers of pipes: to be registered with the page allocator for `pageUser.pipe`. */
+  readonly mover: Mover;
   private readonly pool: Pool<typeof Pipe.fields>;
   private readonly records: Pool<typeof Pipe.fields>["records"];
   private readonly queues: Pool<typeof WaitQueue.fields>;
@@ -51,6 +53,10 @@ export class Pipes {
     this.ram = ram;
     this.waits = waits;
     this.owner = owner;
+    this.mover = {
+      move: (pipe, from, to, _order, moved) => this.moveBuffer(pipe, from, to, moved),
+      isAt: (pipe, offset) => this.pool.ownerOf(pipe) !== 0 && this.records.buffer(pipe) === offset,
+    };
   }
 
   /** A pipe with one reader and one writer, or −NFILE, −NOMEM. */
@@ -59,7 +65,7 @@ export class Pipes {
     if (pipe < 0) return -errno.NFILE;
     const readQueue = this.queues.allocate(this.owner);
     const writeQueue = readQueue < 0 ? -1 : this.queues.allocate(this.owner);
-    const buffer = writeQueue < 0 ? -1 : this.pages.allocate(bufferOrder);
+    const buffer = writeQueue < 0 ? -1 : this.pages.allocate(bufferOrder, pageUser.pipe, pipe);
     if (buffer < 0) {
       if (writeQueue >= 0) this.queues.free(writeQueue, this.owner);
       if (readQueue >= 0) this.queues.free(readQueue, this.owner);
@@ -67,8 +73,8 @@ export class Pipes {
       return writeQueue < 0 ? -errno.NFILE : -errno.NOMEM;
     }
     const { records } = this;
-    records.setReaders(pipe, 1);
-    records.setWriters(pipe, 1);
+    // Locked, because the buffer may be wanted elsewhere (`moveBuffer`) as soon as it is allocated.
+    records.acquireMutex(pipe, this.owner);
     records.setHead(pipe, 0);
     records.setTail(pipe, 0);
     records.setCapacity_bytes(pipe, capacity_bytes);
@@ -79,6 +85,9 @@ export class Pipes {
     records.setReadQueue(pipe, readQueue);
     records.setWriteQueue(pipe, writeQueue);
     records.setRoomWanted_bytes(pipe, nobodyWants);
+    records.setReaders(pipe, 1);
+    records.setWriters(pipe, 1);
+    records.releaseMutex(pipe, this.owner);
     return pipe;
   }
 
@@ -220,6 +229,27 @@ export class Pipes {
       if (records.ownerOfMutex(pipe) === deadOwner) records.releaseMutex(pipe, deadOwner);
       this.waits.wake(records.readQueue(pipe));
       this.waits.wake(records.writeQueue(pipe));
+    }
+  }
+
+  /** See `Mover.move`. */
+  private moveBuffer(pipe: number, from: number, to: number, moved: () => void): boolean {
+    const { records, ram } = this;
+    // Whoever has the lock may be waiting for this core.
+    if (records.ownerOfMutex(pipe) !== 0 || !records.tryAcquireMutex(pipe, this.owner)) return false;
+    try {
+      // One that is being made or taken apart has no readers and writers; its buffer is about to be set or freed.
+      if (records.readers(pipe) + records.writers(pipe) === 0 || records.buffer(pipe) !== from) return false;
+      const piece = new Uint8Array(page_bytes);
+      for (let at = 0; at < records.capacity_bytes(pipe); at += page_bytes) {
+        ram.copyOut(from + at, page_bytes, piece, 0);
+        ram.copyIn(piece, 0, page_bytes, to + at);
+      }
+      records.setBuffer(pipe, to);
+      moved();
+      return true;
+    } finally {
+      records.releaseMutex(pipe, this.owner);
     }
   }
 

@@ -33,10 +33,8 @@ export class Directories {
    * name could be added.
    */
   find(address: number, name: NameBuffer): number {
-    const { entries, bytes, blockSize_bytes } = this.#volume;
+    const { entries, blockSize_bytes } = this.#volume;
     const wantedLength = name.length;
-    const wanted = name.bytes;
-    const first = wanted[0];
     const needed = entrySize_bytes(wantedLength);
     const blocks = this.#blocks(address);
     this.#room = 0;
@@ -59,16 +57,12 @@ export class Directories {
           }
           const inode = entries.inode(at);
           if (inode !== 0) {
-            if (nameLength === wantedLength && bytes[at + entryHeader_bytes] === first) {
-              let i = 1;
-              while (i < wantedLength && bytes[at + entryHeader_bytes + i] === wanted[i]) i++;
-              if (i === wantedLength) {
-                this.entry = at;
-                this.previous = previous;
-                if (!this.#volume.hasInode(inode))
-                  this.#volume.damaged(`a directory entry names inode ${inode}`);
-                return inode;
-              }
+            if (nameLength === wantedLength && this.#isNamed(at, name)) {
+              this.entry = at;
+              this.previous = previous;
+              if (!this.#volume.hasInode(inode))
+                this.#volume.damaged(`a directory entry names inode ${inode}`);
+              return inode;
             }
             if (this.#room === 0 && recordLength - entrySize_bytes(nameLength) >= needed) this.#room = at;
           } else if (this.#room === 0 && recordLength >= needed) {
@@ -153,14 +147,11 @@ export class Directories {
 
   /** True when nothing but "." and ".." is in the directory. */
   isEmpty(address: number): boolean {
-    const { entries, bytes } = this.#volume;
+    const { entries } = this.#volume;
     let empty = true;
     this.#forEach(address, (entry) => {
       const length = entries.nameLength(entry);
-      const name = entry + entryHeader_bytes;
-      const dot = selfName[0];
-      const dots = bytes[name] === dot && (length === 1 || (length === 2 && bytes[name + 1] === dot));
-      if (!dots) empty = false;
+      if (length < 1 || length > 2 || !this.#isDots(entry, length)) empty = false;
     });
     return empty;
   }
@@ -242,17 +233,15 @@ export class Directories {
   }
 
   #parentEntry(address: number): number {
-    const { entries, bytes, blockSize_bytes } = this.#volume;
+    const { entries, blockSize_bytes } = this.#volume;
     this.#findRun(address, 0, 1);
     const start = this.#map.physical * blockSize_bytes;
     if (start !== 0) {
       const at = start + this.#recordLength(start, start);
-      const name = at + entryHeader_bytes;
       if (
         at < start + blockSize_bytes &&
         entries.nameLength(at) === parentName.length &&
-        bytes[name] === parentName[0] &&
-        bytes[name + 1] === parentName[1] &&
+        this.#isDots(at, parentName.length) &&
         this.#volume.hasInode(entries.inode(at))
       ) {
         return at;
@@ -305,7 +294,27 @@ export class Directories {
     entries.setRecordLength(at, recordLength);
     entries.setNameLength(at, nameLength);
     this.#setEntryType(at, mode);
+    this.#volume.touch(at + entryHeader_bytes, nameLength, true);
     for (let i = 0; i < nameLength; i++) bytes[at + entryHeader_bytes + i] = name[i];
+  }
+
+  /** True if the entry, whose name is as long, has this name. */
+  #isNamed(at: number, name: NameBuffer): boolean {
+    const { bytes } = this.#volume;
+    const wanted = name.bytes;
+    const start = at + entryHeader_bytes;
+    this.#volume.touch(start, name.length, false);
+    let i = 0;
+    while (i < name.length && bytes[start + i] === wanted[i]) i++;
+    return i === name.length;
+  }
+
+  /** True if the entry's name, of one or two bytes, is "." or "..". */
+  #isDots(at: number, length: number): boolean {
+    const { bytes } = this.#volume;
+    const start = at + entryHeader_bytes;
+    this.#volume.touch(start, length, false);
+    return bytes[start] === selfName[0] && (length === 1 || bytes[start + 1] === selfName[0]);
   }
 
   #setEntryType(at: number, mode: number): void {

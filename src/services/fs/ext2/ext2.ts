@@ -79,7 +79,7 @@ export class Ext2 implements FileSystem {
     this.#options = options;
     const volume = new Volume({
       device: options.device,
-      ram: options.ram ?? new Ram(options.device.buffer),
+      ram: options.ram ?? new Ram(options.device.buffer, options.device.guard),
       geometry,
       shared,
       readOnly: this.readOnly,

@@ -1,6 +1,9 @@
 /**
  * Open files. A handle is the inode's number and whether it may write, so it means the same on every kernel;
  * what is shared is the count of handles per inode, which keeps an unlinked file until the last one is closed.
+ *
+ * A handle may come from another kernel and prove nothing: whatever its number, only open regular files of a writable
+ * volume are written.
  */
 import { errno } from "../../../kernel/errno.ts";
 import type { FileData } from "./file-data.ts";
@@ -90,6 +93,7 @@ export class Files {
     inodeCores.acquireMutex(inode, owner);
     try {
       const address = this.#volume.inodeAddress(inode);
+      if (!this.#inodes.isRegular(address)) return -errno.BADF;
       return this.#data.write(inode, address, source, offset, length, position);
     } finally {
       inodeCores.releaseMutex(inode, owner);
@@ -105,6 +109,7 @@ export class Files {
     inodeCores.acquireMutex(inode, owner);
     try {
       const address = this.#volume.inodeAddress(inode);
+      if (!this.#inodes.isRegular(address)) return -errno.BADF;
       if (length === 0) return this.#inodes.size(address);
       return this.#data.append(inode, address, source, offset, length);
     } finally {
@@ -141,6 +146,7 @@ export class Files {
     inodeCores.acquireMutex(inode, owner);
     try {
       const address = this.#volume.inodeAddress(inode);
+      if (!this.#inodes.isRegular(address)) return -errno.BADF;
       if (!shrinks && size_bytes <= this.#inodes.size(address)) return 0;
       return this.#data.truncate(inode, address, size_bytes);
     } finally {
@@ -170,12 +176,14 @@ export class Files {
   /** The inode that an open handle stands for, or −EBADF. */
   #inodeOf(handle: number): number {
     const inode = handle >> 1;
+    // What is no 32-bit number must not stand for another handle.
+    if ((handle | 0) !== handle) return -errno.BADF;
     if (!this.#volume.hasInode(inode) || this.#volume.inodeCores.references(inode) === 0) return -errno.BADF;
     return inode;
   }
 
   #writableInodeOf(handle: number): number {
-    return (handle & 1) === 1 ? this.#inodeOf(handle) : -errno.BADF;
+    return (handle & 1) === 1 && !this.#volume.readOnly ? this.#inodeOf(handle) : -errno.BADF;
   }
 }
 

@@ -52,6 +52,7 @@ export function readGeometry(device: BlockDevice): Geometry {
     format: "ilp32",
     base: device.base,
     addressing: "address",
+    guard: device.guard,
   });
   const at = superblockOffset_bytes;
   if (superblock.magic(at) !== magicNumber) {
@@ -179,6 +180,7 @@ function checkDescriptors(geometry: Geometry, device: BlockDevice): void {
     format: "ilp32",
     base: device.base + geometry.descriptorsOffset_bytes,
     count: groupsCount,
+    guard: device.guard,
   });
   const tableBlocks = Math.ceil((geometry.inodesPerGroup * geometry.inodeSize_bytes) / blockSize_bytes);
   for (let group = 0; group < groupsCount; group++) {

@@ -37,6 +37,7 @@ export class Inodes {
       base: volume.device.base,
       addressing: "address",
       checked: false,
+      guard: volume.device.guard,
     });
   }
 

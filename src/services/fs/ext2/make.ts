@@ -2,7 +2,7 @@
  * Formatting: writes an empty ext2 file system to a device. Revision 1, with the features `fileType`,
  * `sparseSuper` and `largeFile`; a root directory and lost+found. Nobody may use the device meanwhile.
  */
-import { type Accessor, overlay } from "../../../memory/index.ts";
+import { type Accessor, overlay, readBytes, writeBytes } from "../../../memory/index.ts";
 import type { BlockDevice } from "../../block/block-device.ts";
 import { setBits } from "./bitmap.ts";
 import { MountError } from "./errors.ts";
@@ -57,12 +57,13 @@ export function writeEmptyFileSystem(device: BlockDevice, options: MakeOptions, 
   if (device.readOnly) throw new MountError("readOnlyDevice", "a read-only device cannot be formatted");
   const plan = makePlan(device, options);
   const { geometry } = plan;
-  const bytes = new Uint8Array(device.buffer, device.base, device.size_bytes);
   const zeros = new Uint8Array(geometry.blockSize_bytes);
   const clear = (block: number, count: number): void => {
     const address = block * geometry.blockSize_bytes;
     claim(device, address, count * geometry.blockSize_bytes);
-    for (let i = 0; i < count; i++) bytes.set(zeros, address + i * geometry.blockSize_bytes);
+    for (let i = 0; i < count; i++) {
+      writeBytes(device.buffer, device.guard, device.base + address + i * geometry.blockSize_bytes, zeros);
+    }
   };
   // The boot block, the superblock and descriptors of group 0.
   clear(0, geometry.firstDataBlock + 1 + plan.descriptorBlocks);
@@ -97,7 +98,6 @@ export function planGeometry(device: BlockDevice, options: MakeOptions): Geometr
  */
 export function writeCopies(device: BlockDevice, geometry: Geometry): void {
   const { blockSize_bytes, firstDataBlock } = geometry;
-  const bytes = new Uint8Array(device.buffer, device.base, device.size_bytes);
   const descriptorBytes =
     Math.ceil((geometry.groupsCount * bytesPerDescriptor) / blockSize_bytes) * blockSize_bytes;
   const superblock = superblockOf(device);
@@ -105,15 +105,15 @@ export function writeCopies(device: BlockDevice, geometry: Geometry): void {
     if (!hasSuperblockCopy(group)) continue;
     const address = (firstDataBlock + group * geometry.blocksPerGroup) * blockSize_bytes;
     claim(device, address, blockSize_bytes + descriptorBytes);
-    bytes.copyWithin(address, superblockOffset_bytes, superblockOffset_bytes + 1024);
+    copyBytes(device, superblockOffset_bytes, 1024, address);
     superblock.setGroupNumber(address, group);
-    bytes.copyWithin(
-      address + blockSize_bytes,
-      geometry.descriptorsOffset_bytes,
-      geometry.descriptorsOffset_bytes + descriptorBytes,
-    );
+    copyBytes(device, geometry.descriptorsOffset_bytes, descriptorBytes, address + blockSize_bytes);
     device.changed(address, blockSize_bytes + descriptorBytes);
   }
+}
+
+function copyBytes({ buffer, guard, base }: BlockDevice, from: number, length: number, to: number): void {
+  writeBytes(buffer, guard, base + to, readBytes(buffer, guard, base + from, length));
 }
 
 function makePlan(device: BlockDevice, options: MakeOptions): Plan {
@@ -208,8 +208,14 @@ function writeGroup(
 ): number {
   const { geometry } = plan;
   const { blockSize_bytes, blocksPerGroup, inodesPerGroup } = geometry;
-  const { buffer, base } = device;
-  const words = overlay(Word, buffer, { format: "ilp32", base, addressing: "address", checked: false });
+  const { buffer, base, guard } = device;
+  const words = overlay(Word, buffer, {
+    format: "ilp32",
+    base,
+    addressing: "address",
+    checked: false,
+    guard,
+  });
   const blocks = Math.min(
     blocksPerGroup,
     geometry.blocksCount - geometry.firstDataBlock - group * blocksPerGroup,
@@ -226,6 +232,7 @@ function writeGroup(
     format: "ilp32",
     base: base + geometry.descriptorsOffset_bytes,
     count: geometry.groupsCount,
+    guard,
   });
   descriptors.setBlockBitmap(group, blockBitmap);
   descriptors.setInodeBitmap(group, inodeBitmap);
@@ -277,6 +284,7 @@ function superblockOf(device: BlockDevice): Accessor<(typeof Superblock)["fields
     base: device.base,
     addressing: "address",
     checked: false,
+    guard: device.guard,
   });
 }
 

@@ -64,5 +64,5 @@ export function encodeTarget(target: string): Uint8Array | undefined {
 }
 
 export function decodeTarget(bytes: Uint8Array): string {
-  return new TextDecoder().decode(bytes);
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
 }

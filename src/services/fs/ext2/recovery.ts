@@ -72,8 +72,9 @@ function completeMove(parts: Parts): void {
   const to = volume.inodeAddress(toDirectory);
   const fromName = new NameBuffer();
   const toName = new NameBuffer();
-  fromName.setBytes(core.moveFromName(0), core.moveFromLength(0));
-  toName.setBytes(core.moveToName(0), core.moveToLength(0));
+  const [fromLength, toLength] = [core.moveFromLength(0), core.moveToLength(0)];
+  fromName.setBytes(core.moveFromName(0), fromLength);
+  toName.setBytes(core.moveToName(0), toLength);
   if (directories.find(to, toName) === moved) {
     if (directories.find(from, fromName) === moved) directories.remove(from);
     directories.setParent(volume.inodeAddress(moved), toDirectory);

@@ -7,7 +7,7 @@
  */
 import { errnoName } from "../../../kernel/errno.ts";
 import type { Ram } from "../../../machine/ram.ts";
-import { type Accessor, overlay } from "../../../memory/index.ts";
+import { type Accessor, inPages, overlay } from "../../../memory/index.ts";
 import type { BlockDevice } from "../../block/block-device.ts";
 import { VolumeFailure } from "./errors.ts";
 import type { Geometry } from "./geometry.ts";
@@ -17,6 +17,7 @@ import {
   Inode,
   InodeExtra,
   inodeBaseSize_bytes,
+  inodeNumber,
   readOnlyFeature,
   Superblock,
   superblockOffset_bytes,
@@ -53,6 +54,7 @@ export class Volume {
   readonly groupCores: GroupArea;
 
   // On the device.
+  /** What is read or written here must have been announced with `touch`. */
   readonly bytes: Uint8Array;
   readonly superblock: Accessor<(typeof Superblock)["fields"]>;
   readonly descriptors: Accessor<(typeof GroupDescriptor)["fields"]>;
@@ -73,6 +75,7 @@ export class Volume {
   readonly #ram: Ram;
   readonly #base: number;
   readonly #log: (line: string) => void;
+  readonly #firstInode: number;
   readonly #inodesPerGroup: number;
   readonly #inodeSize_bytes: number;
   /** Address of each group's inode table. */
@@ -94,14 +97,15 @@ export class Volume {
     this.inodeCores = options.shared.inodes;
     this.groupCores = options.shared.groups;
 
-    const { buffer, base } = device;
-    const inPlace = { format: "ilp32", base, addressing: "address", checked: false } as const;
+    const { buffer, base, guard } = device;
+    const inPlace = { format: "ilp32", base, addressing: "address", checked: false, guard } as const;
     this.bytes = new Uint8Array(buffer, base, device.size_bytes);
     this.superblock = overlay(Superblock, buffer, inPlace);
     this.descriptors = overlay(GroupDescriptor, buffer, {
       format: "ilp32",
       base: base + geometry.descriptorsOffset_bytes,
       count: geometry.groupsCount,
+      guard,
     });
     this.inodes = overlay(Inode, buffer, inPlace);
     this.extras = overlay(InodeExtra, buffer, inPlace);
@@ -114,6 +118,7 @@ export class Volume {
     this.blocksCount = geometry.blocksCount;
     this.inodesCount = geometry.inodesCount;
     this.resident = device.resident;
+    this.#firstInode = geometry.firstInode;
     this.#inodesPerGroup = geometry.inodesPerGroup;
     this.#inodeSize_bytes = geometry.inodeSize_bytes;
     this.#inodeTables = Float64Array.from(
@@ -132,9 +137,10 @@ export class Volume {
     return address;
   }
 
-  /** True for numbers that name an inode of this volume, allocated or not. */
+  /** True for numbers that can name a file of this volume, allocated or not: the root, and those not reserved. */
   hasInode(inode: number): boolean {
-    return inode >= 1 && inode <= this.inodesCount && (inode | 0) === inode;
+    const isFile = inode >= this.#firstInode || inode === inodeNumber.root;
+    return isFile && inode <= this.inodesCount && (inode | 0) === inode;
   }
 
   groupOfInode(inode: number): number {
@@ -186,9 +192,20 @@ export class Volume {
     if (!this.resident) this.device.changed(address, length);
   }
 
+  /** Announces an access through `bytes`, as `TypedMemory.touch` does. */
+  touch(address: number, length: number, write: boolean): void {
+    this.device.guard?.access(this.#base + address, length, write);
+  }
+
   /** Fills bytes of the device with zeros; the caller claims them before and notes the change after. */
   zero(address: number, length: number): void {
-    fillZeros(this.bytes, address, length, this.#zeros);
+    if (this.device.guard === undefined) fillZeros(this.bytes, address, length, this.#zeros);
+    else {
+      inPages(this.#base + address, length, (start, piece) => {
+        this.touch(start - this.#base, piece, true);
+        fillZeros(this.bytes, start - this.#base, piece, this.#zeros);
+      });
+    }
   }
 
   /** Fills part of a caller's memory with zeros (a hole is being read). */
