@@ -84,15 +84,17 @@ function blockingQueue(caller: Caller, file: number, queue: number): number {
 
 function writeVectors(caller: Caller, file: number, total: number): number {
   const { memory, files } = caller;
-  // Writing nothing never waits.
-  if (total === 0) return 0;
-  if (memory.vectorCount === 1) return files.write(file, memory.bytes, memory.firstAddress, total);
+  const { thread } = caller.process;
+  // Writing nothing never waits. To a socket it is an empty datagram.
+  if (total === 0) return isDatagrams(caller, file) ? files.write(file, memory.bytes, 0, 0) : 0;
+  if (memory.vectorCount === 1) return files.write(file, memory.bytes, memory.firstAddress, total, thread);
   if (total <= gatherLimit_bytes && isOneWrite(caller, file))
-    return files.write(file, memory.gather(), 0, total);
+    return files.write(file, memory.gather(), 0, total, thread);
+  if (isDatagrams(caller, file)) return -errno.MSGSIZE;
   let done = 0;
   for (let n = 0; n < memory.vectorCount; n++) {
     const length = memory.vectorLength(n);
-    const written = files.write(file, memory.bytes, memory.vectorAddress(n), length);
+    const written = files.write(file, memory.bytes, memory.vectorAddress(n), length, thread);
     if (written < 0) return done > 0 ? done : written;
     done += written;
     if (written < length) break;
@@ -107,18 +109,32 @@ function isOneWrite({ files }: Caller, file: number): boolean {
 
 function readVectors(caller: Caller, file: number, total: number): number {
   const { memory, files } = caller;
+  const { thread } = caller.process;
   // Reading nothing never waits.
   if (total === 0) return 0;
-  if (memory.vectorCount === 1) return files.read(file, memory.bytes, memory.firstAddress, total);
+  if (memory.vectorCount === 1) return files.read(file, memory.bytes, memory.firstAddress, total, thread);
+  if (isDatagrams(caller, file)) return scatterDatagram(caller, file, total);
   let done = 0;
   for (let n = 0; n < memory.vectorCount; n++) {
     const length = memory.vectorLength(n);
-    const got = files.read(file, memory.bytes, memory.vectorAddress(n), length);
+    const got = files.read(file, memory.bytes, memory.vectorAddress(n), length, thread);
     if (got < 0) return done > 0 ? done : got;
     done += got;
     if (got < length) break;
   }
   return done;
+}
+
+/** Whether what is read or written is whole messages. */
+function isDatagrams({ files }: Caller, file: number): boolean {
+  return files.fileType(file) === fileType.socketDatagram;
+}
+
+/** One datagram into several buffers. */
+function scatterDatagram({ memory, files }: Caller, file: number, total: number): number {
+  const got = files.read(file, memory.scratch(), 0, Math.min(total, gatherLimit_bytes));
+  if (got > 0) memory.scatter(got);
+  return got;
 }
 
 /** `fd_pwrite`: writes at `position` (signed, as the file systems of C see it), the file's own stays. */

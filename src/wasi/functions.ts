@@ -37,7 +37,7 @@ import { pathOpen } from "./path-open.ts";
 import { pollOneoff } from "./poll.ts";
 import { processExit, processRaise, randomBytes, schedulerYield } from "./process.ts";
 import { allRights, right } from "./rights.ts";
-import { onSocket } from "./socket.ts";
+import { noAddress, socketAccept, socketReceive, socketSend, socketShutdown } from "./socket.ts";
 
 /** A 64-bit argument as a signed number: exact within ±2^53. */
 function signed(low: number, high: number): number {
@@ -342,8 +342,24 @@ export const wasiFunctions: Readonly<Record<string, WasiFunction>> = {
   },
   sched_yield: { parameters: "", make: (c) => () => schedulerYield(c.caller) },
 
-  sock_accept: { parameters: "iii", preview1Only: true, make: (c) => (fd: number) => onSocket(c.caller, fd) },
-  sock_recv: { parameters: "iiiiii", make: (c) => (fd: number) => onSocket(c.caller, fd) },
-  sock_send: { parameters: "iiiii", make: (c) => (fd: number) => onSocket(c.caller, fd) },
-  sock_shutdown: { parameters: "ii", make: (c) => (fd: number) => onSocket(c.caller, fd) },
+  sock_accept: {
+    parameters: "iii",
+    preview1Only: true,
+    make: (c) => (fd: number) => socketAccept(c.caller, fd),
+  },
+  sock_recv: {
+    parameters: "iiiiii",
+    make:
+      (c) => (fd: number, vectors: number, count: number, flags: number, size: number, outFlags: number) =>
+        socketReceive(c.caller, fd, vectors, count, flags, size, outFlags, noAddress),
+  },
+  sock_send: {
+    parameters: "iiiii",
+    make: (c) => (fd: number, vectors: number, count: number, flags: number, size: number) =>
+      socketSend(c.caller, fd, vectors, count, flags, noAddress, size),
+  },
+  sock_shutdown: {
+    parameters: "ii",
+    make: (c) => (fd: number, how: number) => socketShutdown(c.caller, fd, how),
+  },
 };

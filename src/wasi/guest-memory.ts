@@ -20,6 +20,8 @@ import {
   PollEvent,
   Prestat,
   Quantity,
+  ReceivedFlags,
+  SocketAddress,
   Word,
 } from "./structs.ts";
 
@@ -62,6 +64,8 @@ export class GuestMemory {
   private optionPidAccessor: Accessor<typeof OptionPid.fields> | undefined;
   private joinStatusAccessor: Accessor<typeof JoinStatus.fields> | undefined;
   private pollEventAccessor: Accessor<typeof PollEvent.fields> | undefined;
+  private socketAddressAccessor: Accessor<typeof SocketAddress.fields> | undefined;
+  private receivedFlagsAccessor: Accessor<typeof ReceivedFlags.fields> | undefined;
 
   /** The buffer list that `readVectors` decoded: buffers that are not empty. */
   vectorCount = 0;
@@ -120,6 +124,16 @@ export class GuestMemory {
   get pollEvents(): Accessor<typeof PollEvent.fields> {
     this.pollEventAccessor ??= this.over(PollEvent);
     return this.pollEventAccessor;
+  }
+
+  get socketAddresses(): Accessor<typeof SocketAddress.fields> {
+    this.socketAddressAccessor ??= this.over(SocketAddress);
+    return this.socketAddressAccessor;
+  }
+
+  get receivedFlags(): Accessor<typeof ReceivedFlags.fields> {
+    this.receivedFlagsAccessor ??= this.over(ReceivedFlags);
+    return this.receivedFlagsAccessor;
   }
 
   /** To be called first by every system call: the program may have grown its memory since the last one. */
@@ -219,8 +233,7 @@ export class GuestMemory {
 
   /** The bytes of the list's buffers, one after the other, in private memory; `gatherLimit_bytes` at most. */
   gather(): Uint8Array {
-    this.gathered ??= new Uint8Array(gatherLimit_bytes);
-    const target = this.gathered;
+    const target = this.scratch();
     let at = 0;
     for (let n = 0; n < this.vectorCount; n++) {
       const start = this.vectorAddress(n);
@@ -229,5 +242,22 @@ export class GuestMemory {
       at += length;
     }
     return target;
+  }
+
+  /** Private memory of `gatherLimit_bytes`, the same at every call. */
+  scratch(): Uint8Array {
+    this.gathered ??= new Uint8Array(gatherLimit_bytes);
+    return this.gathered;
+  }
+
+  /** Fills the list's buffers, one after the other, with the first `length` bytes of `scratch`. */
+  scatter(length: number): void {
+    const source = this.scratch();
+    let at = 0;
+    for (let n = 0; n < this.vectorCount && at < length; n++) {
+      const end = Math.min(length, at + this.vectorLength(n));
+      this.bytes.set(source.subarray(at, end), this.vectorAddress(n));
+      at = end;
+    }
   }
 }

@@ -51,8 +51,27 @@ export interface WasiProcess {
   fork(copiesMemory: boolean): number | undefined;
   /** Collects a child that has ended, any for pid 0: one; zero when there is none yet; −CHILD without such a child. */
   join(pid: number, into: ChildEnd): number;
+  /** NightWatch threads of the process; absent where there are none. */
+  readonly nightwatch?: NightwatchCalls;
   /** Another program takes over when the call has returned DIED: an open file, which is handed over. */
   exec(file: number, name: string, args: readonly Uint8Array[]): void;
+}
+
+/** The calls about NightWatch threads. */
+export interface NightwatchCalls {
+  /** The caller is one of them. */
+  readonly isCaller: boolean;
+  /**
+   * Starts one with an argument: its thread id, from 1 on, or a negated errno: −NOEXEC (the program exports no
+   * `wasi_thread_start`), −NOTSUP (it cannot have two instances over one memory), −BUSY (its memory is its parent's),
+   * −AGAIN (there are too many), −NODEV (no weak kernel runs).
+   */
+  spawn(argument: number): number;
+  /**
+   * Undefined as long as a thread has not ended; `childQueue` wakes then. Zero, once; or −OWNERDEAD (its kernel died or
+   * stopped), −SRCH (no such thread, or it was joined before), −DEADLK (it is the caller itself).
+   */
+  join(thread: number): number | undefined;
 }
 
 /** Attributes of a file, and which file system it is on: inode numbers repeat from one to the next. */
@@ -73,6 +92,52 @@ export interface OpenOptions {
   flags: number;
   /** Permission bits of a file that is created. */
   mode: number;
+}
+
+/** An address and a port. IPv4 addresses are 32-bit numbers, the first part in the highest byte. */
+export interface SocketEndpoint {
+  address: number;
+  port: number;
+}
+
+/** Where a datagram came from, and how long it was. */
+export interface ReceivedDatagram extends SocketEndpoint {
+  length: number;
+}
+
+/**
+ * What only sockets can do. `file` is an open file; for one that is no socket the result is −NOTSOCK.
+ * `services/fs/socket-files.ts` is the real one.
+ */
+export interface SocketService {
+  /** A new datagram socket as an open file, which carries one reference. */
+  open(): number;
+  isSocket(file: number): boolean;
+  bind(file: number, address: number, port: number): number;
+  connect(file: number, address: number, port: number): number;
+  disconnect(file: number): number;
+  /** With port 0: to where the socket is connected. */
+  send(
+    file: number,
+    source: Uint8Array,
+    offset: number,
+    length: number,
+    address: number,
+    port: number,
+  ): number;
+  /** With `keeps` the datagram stays the next one. */
+  receive(
+    file: number,
+    target: Uint8Array,
+    offset: number,
+    length: number,
+    into: ReceivedDatagram,
+    keeps: boolean,
+  ): number;
+  shutdown(file: number, directions: number): number;
+  localEndpoint(file: number, into: SocketEndpoint): number;
+  peerEndpoint(file: number, into: SocketEndpoint): number;
+  isBound(file: number): boolean;
 }
 
 /**
@@ -100,8 +165,11 @@ export interface FileService {
   release(file: number): void;
   openPath(directory: number, path: string, options: OpenOptions): number;
 
-  read(file: number, target: Uint8Array, offset: number, length: number): number;
-  write(file: number, source: Uint8Array, offset: number, length: number): number;
+  /** `thread` is who asks: some devices must know a request that is repeated. */
+  read(file: number, target: Uint8Array, offset: number, length: number, thread?: number): number;
+  write(file: number, source: Uint8Array, offset: number, length: number, thread?: number): number;
+  /** What `dma_transfer` does; −NOTTY for files that it means nothing to. */
+  transfer?(file: number, length: number, thread: number): number;
   readAt(file: number, target: Uint8Array, offset: number, length: number, position: number): number;
   writeAt(file: number, source: Uint8Array, offset: number, length: number, position: number): number;
   /** `whence`: 0 from the start, 1 from the position, 2 from the end. */
@@ -137,6 +205,8 @@ export interface FileService {
   pollRead(file: number): number;
   pollWrite(file: number): number;
   hangup(file: number): boolean;
+  /** Left out where there are no sockets. */
+  readonly sockets?: SocketService;
   /** Wait queue that a change of readiness wakes; 0 if the file never blocks. */
   readQueue(file: number): number;
   writeQueue(file: number): number;

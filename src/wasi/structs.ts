@@ -25,6 +25,27 @@ export const optionTag = { none: 0, some: 1 } as const;
 export const JoinStatus = struct("JoinStatus", { tag: u8, exitCode: u16, signal: u8 });
 export const joinStatus = { nothing: 0, exited: 1, signalled: 2 } as const;
 
+/**
+ * `__wasi_addr_port_t` as far as IPv4 goes: `tag` is one of `addressFamily`; the other members of the union are longer.
+ * The port is in the program's byte order, both ways.
+ */
+export const SocketAddress = struct("SocketAddress", { tag: u8, port: u16, address: array(u8, 4) });
+export const addressFamily = { unspecified: 0, inet4: 1, inet6: 2, unix: 3 } as const;
+export const socketType = { any: 0, stream: 1, datagram: 2, raw: 3, sequential: 4 } as const;
+export const socketProtocol = { ip: 0, tcp: 6, udp: 17 } as const;
+/** Flags that tell how a message was received. */
+export const ReceivedFlags = struct("ReceivedFlags", { value: u16 });
+/** `riflags`: the upper two are WASIX's. */
+export const receiveFlag = { peek: 1, waitAll: 2, truncated: 4, doNotWait: 8 } as const;
+export const allReceiveFlags = 15;
+/** `roflags` */
+export const receivedFlag = { truncated: 1 } as const;
+/** `siflags`: WASIX's only one. */
+export const sendFlag = { doNotWait: 1 } as const;
+export const allSendFlags = 1;
+/** What `sock_status` says. */
+export const socketStatus = { opening: 0, opened: 1, closed: 2, failed: 3 } as const;
+
 /** `iovec` and `ciovec`. */
 export const IoVector = struct("IoVector", { buffer: usize, size: usize });
 

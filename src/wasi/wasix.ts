@@ -1,6 +1,6 @@
 /**
  * A small part of WASIX (`wasix_32v1`), the extension of WASI that has processes: who am I, signals to others,
- * pipes, and `exec`; fork and join are in `wasix-processes.ts`.
+ * pipes, and `exec`; fork and join are in `wasix-processes.ts`, UDP sockets in `wasix-sockets.ts`.
  */
 import { errno } from "../kernel/errno.ts";
 import { DIED } from "../kernel/wait.ts";
@@ -10,9 +10,11 @@ import type { WasiFunction } from "./functions.ts";
 import { locate, processId } from "./host-imports.ts";
 import { applicableInheriting, applicableRights, right } from "./rights.ts";
 import { processFunctions } from "./wasix-processes.ts";
+import { socketFunctions } from "./wasix-sockets.ts";
 
-/** Exit code of a process whose `exec` found no program, as in a shell. */
+/** Exit codes of a process whose `exec` found no program, or could not run it, as in a shell. */
 const notFound = 127;
+const notExecutable = 126;
 const lineFeed = 10;
 
 /** `proc_signal`: a signal to the process itself or a child of it; 0 only asks whether it is there. */
@@ -53,13 +55,17 @@ function makePipe(caller: Caller, readerAddress: number, writerAddress: number):
 /**
  * `proc_exec`: another program takes this one's place, with the same pid and descriptors. The program is found
  * through the process's own directories. Arguments are one text, a line each, the name first. It does not
- * return: when there is no such program, the process ends with 127.
+ * return: when there is no such program, the process ends with 127. NightWatch threads cannot do that: with 126.
  */
 function execute(caller: Caller, name: number, nameLength: number, text: number, textLength: number): number {
   const { memory, files, process, openOptions } = caller;
   const start = text >>> 0;
   const size = textLength >>> 0;
   memory.refresh();
+  if (process.nightwatch?.isCaller === true) {
+    process.exit(notExecutable);
+    return DIED;
+  }
   const place = locate(caller, name, nameLength, right.PATH_OPEN);
   if (place.directory < 0 || !memory.holds(start, size)) {
     process.exit(notFound);
@@ -95,6 +101,7 @@ function splitLines(text: Uint8Array): Uint8Array[] {
 
 export const wasixFunctions: Readonly<Record<string, WasiFunction>> = {
   ...processFunctions,
+  ...socketFunctions,
   proc_id: { parameters: "i", make: (c) => (result: number) => processId(c.caller, result) },
   proc_signal: {
     parameters: "ii",

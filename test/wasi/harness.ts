@@ -12,7 +12,9 @@ import { TypedMemory } from "../../src/memory/index.ts";
 import { type CharacterDevice, Devices } from "../../src/services/device/devices.ts";
 import { Files } from "../../src/services/fs/files.ts";
 import { Mounts } from "../../src/services/fs/mounts.ts";
+import { NetworkService } from "../../src/services/network/network.ts";
 import { Pages } from "../../src/services/pages/index.ts";
+import { archipelagoFunctions } from "../../src/wasi/archipelago.ts";
 import { wasiFunctions } from "../../src/wasi/functions.ts";
 import { hostFunctions } from "../../src/wasi/host-imports.ts";
 import {
@@ -83,7 +85,11 @@ export interface HarnessOptions {
 const allWanted: WantedImport[] = [preview1Name, unstableName].flatMap((module) =>
   Object.keys(wasiFunctions).map((name) => ({ module, name })),
 );
-const extraFunctions: typeof hostFunctions = { ...hostFunctions, wasix_32v1: wasixFunctions };
+const extraFunctions: typeof hostFunctions = {
+  ...hostFunctions,
+  wasix_32v1: wasixFunctions,
+  archipelago_1: archipelagoFunctions,
+};
 for (const [module, functions] of Object.entries(extraFunctions)) {
   for (const name of Object.keys(functions)) allWanted.push({ module, name });
 }
@@ -95,6 +101,10 @@ export class Harness {
   readonly devices = new Devices();
   readonly terminal: FakeTerminal;
   readonly files: Files;
+  readonly network: NetworkService;
+  /** The island's memory, and its pages. */
+  readonly memory: TypedMemory;
+  readonly pages: Pages;
   readonly waits: WaitService;
   readonly areas: ReturnType<typeof createAreas>;
   readonly imports: ImportTable;
@@ -114,16 +124,29 @@ export class Harness {
     const memory = TypedMemory.format(island);
     const areas = createAreas(memory);
     this.areas = areas;
+    this.memory = memory;
     const pages = Pages.create(memory, { name: "pages", base: 16 << 20, count: 1024, owner });
+    this.pages = pages;
     this.waits = new WaitService(
       { waitQueues: areas.waitQueues.records, waiters: areas.waiters, threads: areas.threads.records },
       (thread) => this.woken.push(thread),
       owner,
     );
     const mounts = new Mounts(areas, { ext2: { open: () => this.fileSystem } }, owner);
+    const ram = new Ram(memory.buffer);
+    this.network = NetworkService.create({
+      memory,
+      waitQueues: areas.waitQueues,
+      ram,
+      pages,
+      waits: this.waits,
+      owner,
+      hardware: null,
+    });
     this.files = new Files({
       areas,
-      ram: new Ram(memory.buffer),
+      ram,
+      network: this.network,
       mounts,
       devices: this.devices,
       pages,
