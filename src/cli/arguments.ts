@@ -1,6 +1,8 @@
 /** The command line: options shared by `start` and `run`, turned into boot options. */
 import { parseArgs } from "node:util";
 import type { BootOptions, HostMount } from "../system/options.ts";
+import { machineOptions } from "./machine-options.ts";
+import { UsageError } from "./usage-error.ts";
 
 export const usage = `Archipelago: a multiple-kernel operating system that runs WASI programs.
 
@@ -13,7 +15,11 @@ export const usage = `Archipelago: a multiple-kernel operating system that runs 
 Options
   --kernel N               run on kernel N (default: the least loaded)
   --cores N                cores to use (default: one per processor, at least 2)
-  --preset NAME            multikernel (one kernel per core), clustered, smp
+  --preset NAME            multikernel (one kernel per core), clustered, smp; on a simulated machine: k2
+  --machine NAME           simulate a machine: omap4, omap4-dual, omap4-1200, haswell-4, i7-920, opteron-48
+  --seed N                 simulated machines: what chance decides follows from it; the same N, the same run
+  --place SERVICE=WHERE    where a service keeps its state, e.g. pages=shadowed; may be repeated
+  --coherence NAME         how islands without coherence are kept in step: two-state (K2's), three-state
   --mount /PATH=DIR[:ro]   show a host directory to programs; may be repeated
   --root IMAGE             use an ext2 image as the root file system and write changes back
   --memory MIB             most memory one program may use
@@ -32,8 +38,7 @@ Options
 PROGRAM is a name (sqlite3, python3, …; type "help" at the prompt for the list), a path inside the system,
 or a .wasm file on the host.`;
 
-/** A mistake on the command line; its message is all the user needs. */
-export class UsageError extends Error {}
+export { UsageError };
 
 export interface CommandLine {
   readonly command: "start" | "run" | "snapshot" | "help";
@@ -56,6 +61,10 @@ const options = {
   kernel: { type: "string" },
   cores: { type: "string" },
   preset: { type: "string" },
+  machine: { type: "string" },
+  seed: { type: "string" },
+  place: { type: "string", multiple: true },
+  coherence: { type: "string" },
   mount: { type: "string", multiple: true },
   root: { type: "string" },
   memory: { type: "string" },
@@ -94,8 +103,14 @@ export function parseCommandLine(words: readonly string[]): CommandLine {
   return {
     command: command === "run" || command === "snapshot" ? command : "start",
     boot: {
-      preset: values.preset,
-      cores: wholeNumber("--cores", values.cores),
+      ...machineOptions({
+        preset: values.preset,
+        machine: values.machine,
+        cores: wholeNumber("--cores", values.cores),
+        seed: values.seed,
+        place: values.place ?? [],
+        coherence: values.coherence,
+      }),
       root: values.root,
       balance: values.balance,
       hotFrames: values["no-hot-frames"] === true ? false : undefined,

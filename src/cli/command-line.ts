@@ -145,10 +145,13 @@ async function startPipeline(
   let input: StandardStream = process.stdout.isTTY && !background ? "terminal" : "null";
   for (const [index, stage] of stages.entries()) {
     const pipe = index < stages.length - 1 ? system.pipe() : undefined;
-    const [name, ...args] = stage.words;
+    const nightwatch = stage.words[0] === "nightwatch";
+    const [name, ...args] = nightwatch ? stage.words.slice(1) : stage.words;
+    if (name === undefined) throw new Error("nightwatch PROGRAM [ARGUMENTS…]");
     started.push(
       await system.spawn(await resolveProgram(system, name), args, {
         kernel: stage.kernel,
+        nightwatch,
         stdin: input,
         stdout: pipe?.write ?? "terminal",
         stderr: "terminal",

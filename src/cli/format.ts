@@ -55,6 +55,7 @@ export function processTable(system: Archipelago): string {
 export function helpText(system: Archipelago): string {
   return `PROGRAM [ARGUMENTS…]        run a program; @N before it names the kernel
 A | B | C                   connect programs by pipes, on any kernels
+nightwatch PROGRAM …        run a program as a NightWatch thread: on a weak kernel, from which it does not move
 PROGRAM … &                 do not wait for its end; wait [PID] does so later
 ps                          all processes, whatever kernel they run on; MOVES: whether they can be moved
 migrate PID KERNEL          move a running process to another kernel; --copy upfront or --copy on-demand before

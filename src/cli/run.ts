@@ -6,6 +6,7 @@ import type { SystemTerminal } from "../system/terminal.ts";
 import type { CommandLine } from "./arguments.ts";
 import { checkpointPath, moveToHost, programsWithCheckpoint } from "./host-checkpoint.ts";
 import { resolveProgram } from "./host-program.ts";
+import { simulationReport } from "./simulation-report.ts";
 
 /** Signals of the host that are passed on to the program. */
 const forwarded = { SIGINT: 2, SIGTERM: 15, SIGHUP: 1 } as const;
@@ -18,7 +19,9 @@ export async function runProgram(commandLine: CommandLine): Promise<number> {
     ...(from === undefined ? {} : { programs: programsWithCheckpoint(from) }),
   });
   try {
-    return await runIn(system, commandLine);
+    const exitCode = await runIn(system, commandLine);
+    if (system.simulation !== null) process.stderr.write(`${simulationReport(system.simulation)}\n`);
+    return exitCode;
   } finally {
     await system.shutdown();
   }

@@ -134,6 +134,10 @@ export class GeneralPersonality implements Personality {
     this.services.files.copyDescriptors(from, to);
   }
 
+  areOpen(files: readonly number[]): boolean {
+    return files.every((file) => this.services.files.isOpen(file));
+  }
+
   dropFiles(given: readonly number[]): void {
     for (const file of given) this.services.files.release(file);
   }
@@ -161,8 +165,15 @@ export class GeneralPersonality implements Personality {
 
   /** Gives up what it keeps open. Its kernel has stopped. */
   close(): void {
-    if (this.rootFile !== 0) this.services.files.release(this.rootFile);
+    if (this.rootFile === 0) return;
+    this.services.areas.cores.setKeptFile(this.core.id, 0);
+    this.services.files.release(this.rootFile);
     this.rootFile = 0;
+  }
+
+  /** Opens what it needs all the time. The root is mounted. */
+  open(): void {
+    this.root();
   }
 
   private root(): number {
@@ -170,6 +181,7 @@ export class GeneralPersonality implements Personality {
       const { mounts, files } = this.services;
       const mount = mounts.root();
       this.rootFile = files.openDirectory(mount, mounts.fileSystem(mount).rootInode);
+      this.services.areas.cores.setKeptFile(this.core.id, this.rootFile);
     }
     return this.rootFile;
   }

@@ -2,19 +2,20 @@
  * The general kernel image, and the code that a core runs when it is started: builds the services, mounts the
  * name space if it is the first, boots the kernel, and runs it until it halts.
  */
+import type { Dsm } from "../dsm/index.ts";
 import { ProgramLoader } from "../engine/index.ts";
 import { Checkpoints } from "../kernel/checkpoint.ts";
 import { errno, errnoName } from "../kernel/errno.ts";
 import { Forks } from "../kernel/fork.ts";
 import { FrameTables } from "../kernel/frame-tables.ts";
 import { Kernel } from "../kernel/kernel.ts";
+import { PowerManagement } from "../kernel/power-management.ts";
 import { ProgramRunner } from "../kernel/program-runner.ts";
 import { Restores } from "../kernel/restore.ts";
 import { kernelState } from "../kernel/state.ts";
 import { contentHash } from "../machine/host/content-hash.ts";
-import type { HostCore } from "../machine/host/host-core.ts";
 import { HostModuleStore } from "../machine/host/module-store.ts";
-import type { OperatorLog } from "../machine/machine.ts";
+import type { Core, OperatorLog } from "../machine/machine.ts";
 import { consoleCoreOf, primaryCore, type SystemConfiguration } from "./configuration.ts";
 import { GeneralPersonality } from "./general-personality.ts";
 import { ProcessFiles } from "./process-files.ts";
@@ -25,21 +26,24 @@ const rootDirectories = ["bin", "dev", "etc", "home", "proc", "tmp", "usr", "var
 
 /** Runs kernel `kernel` on a core until it halts. The machine calls it when the core is started. */
 export async function bootKernel(
-  core: HostCore,
+  core: Core,
   kernel: number,
   bootedBy: number,
   given: unknown,
+  dsm: Dsm | null = null,
 ): Promise<void> {
   const started_ns = core.clock.monotonic_ns();
   const configuration = given as SystemConfiguration;
   const log: OperatorLog = (line) => core.log(line);
-  const parts: ServiceParts = { core, configuration, log };
+  const parts: ServiceParts = { core, configuration, log, dsm };
   const first = core.id === primaryCore && bootedBy === consoleCoreOf(configuration);
   const services = first ? createServices(parts) : attachServices(parts);
   if (first) mountNameSpace(services, configuration);
   services.areas.kernels.setImage(kernel, new TextEncoder().encode(configuration.image));
   services.areas.kernels.compareExchangeState(kernel, kernelState.absent, kernelState.booting);
+  managePower(parts, services);
   const personality = new GeneralPersonality(services, core);
+  personality.open();
   const running = makeKernel(kernel, parts, services, personality);
   if (first) {
     // The primary kernel boots all others; any kernel can be asked to boot one later.
@@ -53,6 +57,19 @@ export async function bootKernel(
   services.close();
 }
 
+/** Who takes interrupts of devices, and what sleeping islands leave to others. */
+function managePower({ core, configuration }: ServiceParts, { coherence }: Services): void {
+  const { soc } = core;
+  if (soc === null) return;
+  const { islandOfCore, weakIslands, placements, releaseOnSleep } = configuration;
+  const isIndependent = placements.interrupts === "independent";
+  new PowerManagement(core, soc, {
+    mainIsland: islandOfCore[primaryCore],
+    standIn: isIndependent ? (weakIslands[0] ?? null) : null,
+    beforeSleep: releaseOnSleep && coherence !== null ? () => void coherence.release() : null,
+  });
+}
+
 function makeKernel(
   kernel: number,
   parts: ServiceParts,
@@ -62,10 +79,13 @@ function makeKernel(
   const { core, configuration, log } = parts;
   const loader = new ProgramLoader({
     hash: contentHash,
+    fuel: core.soc === null ? null : "close",
+    storeUnnoticed: core.soc !== null,
     store:
       configuration.cacheDirectory === null ? undefined : new HostModuleStore(configuration.cacheDirectory),
   });
-  const foundation = { ...services, core, log, balance: configuration.balance };
+  const { balance, weakKernels } = configuration;
+  const foundation = { ...services, core, log, balance, weakKernels };
   const running: Kernel = new Kernel(kernel, foundation, personality, (table, scheduler) => {
     const runner = new ProgramRunner(
       { ...foundation, personality, loader, table, hotFrames: configuration.hotFrames },

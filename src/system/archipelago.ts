@@ -4,14 +4,15 @@
  */
 import { argumentBlock_bytes_max, encodeArguments } from "../kernel/argument-block.ts";
 import { errno } from "../kernel/errno.ts";
+import { nightwatchCoreFrom } from "../kernel/nightwatch.ts";
 import { orderFor } from "../kernel/page-allocator.ts";
 import type { ProcessStatus } from "../kernel/processes.ts";
 import { text } from "../kernel/processes.ts";
 import { bootKernel, mostInitialFiles, spawn } from "../kernel/protocol.ts";
 import { kernelState, limits } from "../kernel/state.ts";
-import type { HostMachine } from "../machine/host/host-machine.ts";
+import { corePower, type Machine } from "../machine/machine.ts";
 import { primaryCore, type SystemConfiguration } from "../presets/configuration.ts";
-import { recoverFrom, unlistedThreads } from "../presets/recovery.ts";
+import { freeHeldBy, recoverCoherence, recoverFrom, unlistedThreads } from "../presets/recovery.ts";
 import type { Services } from "../presets/services.ts";
 import type {
   CheckpointOptions,
@@ -29,9 +30,11 @@ import { type MigrateOptions, Mover } from "./mover.ts";
 import type { PipeEnd, SpawnOptions } from "./options.ts";
 import { type ExitStatus, Process, type ProcessServices } from "./process.ts";
 import type { ProgramDirectory, ProgramStep } from "./program-directory.ts";
-import { saveRoot } from "./save-root.ts";
+import { rootImage, saveRoot } from "./save-root.ts";
+import type { Simulation } from "./simulation.ts";
 import { takeSnapshot } from "./snapshot.ts";
 import { SystemTerminal } from "./terminal.ts";
+import { collectUnclaimed, endedProcesses } from "./unclaimed.ts";
 import { type SystemUsage, usageOf } from "./usage.ts";
 
 /** One kernel, as `kernels()` shows it. */
@@ -65,7 +68,9 @@ export class Archipelago implements AsyncDisposable {
   readonly files: FileAccess;
   /** The system's terminal. */
   readonly terminal: SystemTerminal;
-  private readonly machine: HostMachine;
+  /** The simulated machine that the system runs on; null on the host. */
+  readonly simulation: Simulation | null;
+  private readonly machine: Machine;
   private readonly services: Services;
   private readonly console: ConsoleCore;
   private readonly mover: Mover;
@@ -76,10 +81,12 @@ export class Archipelago implements AsyncDisposable {
   /** Ends of pipes that processes were started with: nobody else can have them. */
   private readonly pipeEndsGiven = new WeakSet<PipeEnd>();
   private ending: Promise<void> | undefined;
+  private closed = false;
 
   /** @internal Use `boot`. */
   constructor(parts: {
-    machine: HostMachine;
+    machine: Machine;
+    simulation: Simulation | null;
     services: Services;
     console: ConsoleCore;
     configuration: SystemConfiguration;
@@ -87,6 +94,7 @@ export class Archipelago implements AsyncDisposable {
     processMemory_pages: number;
   }) {
     this.machine = parts.machine;
+    this.simulation = parts.simulation;
     this.services = parts.services;
     this.console = parts.console;
     this.mover = new Mover(parts.services, parts.console);
@@ -140,7 +148,7 @@ export class Archipelago implements AsyncDisposable {
       given.connect(stderr, "write");
       const directories = Object.entries(chosen ?? defaultDirectories(workingDirectory));
       for (const [name, path] of directories) given.preopen(name, this.files.openDirectory(path));
-      const core = this.chooseCore(options.kernel);
+      const core = this.chooseCore(options.kernel, options.nightwatch);
       const start = (step: ProgramStep) => this.requestSpawn(core, step, given, options);
       const process = await Process.start(steps, start, this.processServices(), given.takeStreams());
       // A compiler's next process needs them again; otherwise an end of file must not wait for us.
@@ -258,6 +266,18 @@ export class Archipelago implements AsyncDisposable {
     return found;
   }
 
+  /** Nanoseconds since the machine was switched on, by its own clock: on a simulated machine, virtual time. */
+  time_ns(): number {
+    return this.machine.console.clock.monotonic_ns();
+  }
+
+  /** Resolves after some time of the machine's: on a simulated machine that takes as long as what happens meanwhile. */
+  async delay(duration_ms: number): Promise<void> {
+    this.requireRunning();
+    if (!(duration_ms >= 0)) throw new RangeError(`delay: ${duration_ms} is not a number of milliseconds`);
+    await this.machine.delay(duration_ms);
+  }
+
   /** What the system has in use: processes, open files, pipes, pages, room on the root file system. */
   usage(): SystemUsage {
     return usageOf(this.services);
@@ -272,12 +292,21 @@ export class Archipelago implements AsyncDisposable {
     saveRoot(this.services, path);
   }
 
+  /** The bytes of the root file system as they are now, for checkers. */
+  rootImage(): Uint8Array {
+    this.requireRunning();
+    return rootImage(this.services);
+  }
+
   /** Every mounted file system. */
   mounts(): { readonly path: string; readonly type: string; readonly readOnly: boolean }[] {
     return this.services.mounts.list().map(({ path, type, readOnly }) => ({ path, type, readOnly }));
   }
 
-  /** Boots a kernel on its cores, asked of any running kernel. Resolves when it runs. */
+  /**
+   * Boots a kernel on its cores, asked of any running kernel. Resolves when it runs.
+   * @throws SystemError ENOLINK when it dies before.
+   */
   async bootKernel(kernel: number): Promise<void> {
     this.requireRunning();
     const { endpoint, areas } = this.services;
@@ -287,7 +316,13 @@ export class Archipelago implements AsyncDisposable {
       const reply = await endpoint.request(by, bootKernel, { core, kernel });
       succeed(reply.status, `boot kernel ${kernel} on core ${core}`);
     }
+    const cores = [...this.configuration.kernelOfCore.keys()].filter(
+      (core) => this.configuration.kernelOfCore[core] === kernel,
+    );
     while (areas.kernels.state(kernel) !== kernelState.running) {
+      const powers = cores.map((core) => this.machine.console.power(core));
+      if (powers.every((power) => power === corePower.failed || power === corePower.off))
+        throw new SystemError(-errno.NOLINK, `kernel ${kernel} died while it booted`);
       await areas.kernels.waitAsyncState(kernel, areas.kernels.state(kernel), 100);
     }
   }
@@ -309,20 +344,38 @@ export class Archipelago implements AsyncDisposable {
     }
     await this.endProcesses((process) => process.kernel === kernel);
     if (!(await this.machine.halt(cores))) throw new Error(`kernel ${kernel} did not stop in time`);
+    for (const core of cores) this.services.pages.recover(core + 1, kernel);
   }
 
-  /** @internal The machine lost a core: its kernel's part of the system is cleaned up, its processes end. */
+  /** @internal A core was lost: what others may need of it at any moment, at interrupt level. */
+  coreLost(core: number): void {
+    recoverCoherence(this.services, this.machine.console, core);
+  }
+
+  /** @internal Frees what a core that was lost has held, piece by piece: see `freeHeldBy`. */
+  *freeHeldBy(core: number): Generator<void> {
+    if (!this.closed) yield* freeHeldBy(this.services, this.machine.console, core);
+  }
+
+  /**
+   * @internal The machine lost a core, and nothing of it is held any more: its kernel's part of the system is cleaned
+   * up, its processes end.
+   */
   coreFailed(core: number): void {
-    if (this.ending !== undefined) return;
+    if (this.closed) return;
     recoverFrom(this.services, this.machine.console, core);
     // Threads that the core was just waking: those that nobody queues for a while, nobody will.
     const suspects = unlistedThreads(this.services);
-    setTimeout(() => {
+    const ended = endedProcesses(this.services, core);
+    void this.machine.delay(settlingTime_ms).then(async () => {
       if (this.ending !== undefined) return;
       for (const thread of unlistedThreads(this.services)) {
         if (suspects.has(thread)) this.services.queue.enqueue(thread);
       }
-    }, settlingTime_ms);
+      // Who waits for one of the processes may have been among the threads.
+      await this.machine.delay(settlingTime_ms);
+      if (this.ending === undefined) collectUnclaimed(this.services, ended);
+    });
   }
 
   /** Writes everything to the root image, stops all kernels and ends the machine. Processes are ended. */
@@ -338,11 +391,28 @@ export class Archipelago implements AsyncDisposable {
   private async end(): Promise<void> {
     this.services.areas.system.setShutdown(0, 1);
     await this.endProcesses(() => true);
+    await this.untilNoneBoots();
     await this.machine.halt(this.onlineCores());
+    // Until here, a core that dies may hold what is still needed.
     this.services.unmount();
+    this.closed = true;
     this.console.stop();
     await this.machine.stop();
     this.services.close();
+  }
+
+  /** A core that boots cannot be told to halt, and needs what others share. It is not waited for long. */
+  private async untilNoneBoots(): Promise<void> {
+    const { console } = this.machine;
+    const { cores } = this.services.areas;
+    const deadline_ns = console.clock.monotonic_ns() + endTimeout_ns;
+    const boots = (core: number) =>
+      cores.online(core) === 0 &&
+      (console.power(core) === corePower.starting || console.power(core) === corePower.on);
+    while ([...this.configuration.kernelOfCore.keys()].some(boots)) {
+      if (console.clock.monotonic_ns() >= deadline_ns) return;
+      await this.machine.delay(1);
+    }
   }
 
   /** Kills the processes that are chosen and waits, not for long, until they have ended. */
@@ -355,7 +425,7 @@ export class Archipelago implements AsyncDisposable {
       const left = remaining();
       for (const process of left) this.services.table.kill(process.pid, 9);
       if (left.length === 0 || this.machine.console.clock.monotonic_ns() >= deadline_ns) return;
-      await new Promise((resolve) => setTimeout(resolve, 1));
+      await this.machine.delay(1);
     }
   }
 
@@ -368,9 +438,15 @@ export class Archipelago implements AsyncDisposable {
     return this.configuration.kernelOfCore.map((_, core) => core).filter((core) => cores.online(core) !== 0);
   }
 
-  /** The least loaded online core, of a given kernel if one is named. */
-  private chooseCore(kernel: number | undefined): number {
+  /** The least loaded online core, of a given kernel if one is named; for a NightWatch thread, of a weak kernel. */
+  private chooseCore(kernel: number | undefined, nightwatch = false): number {
     const { cores } = this.services.areas;
+    if (nightwatch) {
+      if (kernel !== undefined) throw new RangeError("nightwatch chooses the kernel; name none besides");
+      const core = nightwatchCoreFrom(this.services.areas, this.configuration.weakKernels);
+      if (core < 0) throw new RangeError("no kernel for NightWatch threads is running");
+      return core;
+    }
     const candidates = this.onlineCores().filter(
       (core) =>
         cores.closing(core) === 0 &&
@@ -414,7 +490,7 @@ export class Archipelago implements AsyncDisposable {
     const offset = pages.allocate(order);
     if (offset < 0)
       throw new SystemError(-errno.NOMEM, `${commandLine.slice(0, 60)}: no pages for its arguments`);
-    memory.bytes.set(block, offset);
+    memory.write(offset, block);
     for (const file of given.files) files.retain(file);
     const name = new Uint8Array(63);
     const nameLength = new TextEncoder().encodeInto(commandLine, name).written;
@@ -422,6 +498,7 @@ export class Archipelago implements AsyncDisposable {
       parent: 0,
       priority,
       detached: 0,
+      nightwatch: options.nightwatch === true ? 1 : 0,
       memoryLimitPages: Math.min(this.processMemory_pages, Math.floor(memory_bytes / 65_536)),
       name,
       nameLength,

@@ -146,7 +146,7 @@ export class SystemCheckpoints {
       const argumentOffset = block === null ? 0 : services.pages.allocate(argumentOrder);
       if (argumentOffset < 0) throw new SystemError(-errno.NOMEM, `${path}: no pages for its arguments`);
       try {
-        if (block !== null) services.memory.bytes.set(block, argumentOffset);
+        if (block !== null) services.memory.write(argumentOffset, block);
         order.setFile(0, file);
         for (const [index, stream] of streams.entries()) order.setStreams(0, index, stream);
         order.setAcceptChanges(0, options.acceptChangedFiles === true ? 1 : 0);
@@ -170,7 +170,7 @@ export class SystemCheckpoints {
     const offset = pages.allocate(0);
     if (offset < 0) throw new SystemError(-errno.NOMEM, "no page for a checkpoint");
     try {
-      memory.bytes.fill(0, offset, offset + page_bytes);
+      memory.zero(offset, page_bytes);
       const order = checkpointOrder(memory, offset / page_bytes);
       if (order === null) throw new Error("the page service gave a page that there is not");
       return await use(order, offset / page_bytes);

@@ -20,7 +20,7 @@ export class ConsoleCore {
   private readonly queue: RunQueue;
   private readonly waits: WaitService;
   private readonly owner: number;
-  private readonly drainMessages: () => void;
+  private readonly serve: () => void;
   /** Threads that stand for asynchronous operations of this process: thread → go on. */
   private readonly sleeping = new Map<number, () => void>();
   private stopped = false;
@@ -31,26 +31,32 @@ export class ConsoleCore {
     queue: RunQueue,
     waits: WaitService,
     owner: number,
-    drainMessages: () => void,
+    serve: () => void,
   ) {
     this.core = core;
     this.areas = areas;
     this.queue = queue;
     this.waits = waits;
     this.owner = owner;
-    this.drainMessages = drainMessages;
+    this.serve = serve;
   }
 
-  /** Serves interrupts until `stop`. */
-  async run(): Promise<void> {
+  /** Serves interrupts until `stop`; rests afterwards, for good. */
+  async run(): Promise<never> {
+    this.core.attend(this.serve);
     while (!this.stopped) {
       const lines = this.core.takeInterrupts();
-      if (lines & interruptLine.message) this.drainMessages();
+      if (lines & (interruptLine.message | interruptLine.background)) this.serve();
       for (let thread = this.queue.dequeue(); thread !== 0; thread = this.queue.dequeue()) {
         const goOn = this.sleeping.get(thread);
         this.sleeping.delete(thread);
         goOn?.();
       }
+      await this.core.idle(Infinity);
+    }
+    // The machine may have to go on without it, until its other cores have stopped.
+    for (;;) {
+      this.core.takeInterrupts();
       await this.core.idle(Infinity);
     }
   }

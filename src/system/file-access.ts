@@ -90,7 +90,7 @@ export class FileAccess {
     const file = this.open(path, { directory: true });
     try {
       const found: DirectoryEntry[] = [];
-      const decoder = new TextDecoder();
+      const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
       const result = files.readDirectory(file, 0, (_next, _inode, type, name) => {
         const decoded = decoder.decode(name.slice());
         if (decoded !== "." && decoded !== "..") found.push({ name: decoded, type: typeName(type) });

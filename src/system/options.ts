@@ -1,4 +1,7 @@
 /** What a system is booted with, and what a process is started with. */
+import type { MachineProfile } from "../machine/profiles/profile.ts";
+import type { CoherenceProtocol } from "../presets/configuration.ts";
+import type { Simulation } from "./simulation.ts";
 
 /** A host directory that programs see. */
 export interface HostMount {
@@ -10,7 +13,21 @@ export interface HostMount {
 export interface BootOptions {
   /** How the cores are divided into kernels; see `presets/`. */
   readonly preset?: string;
-  /** Cores that run kernels: one per processor of this computer, and at least two, unless given. */
+  /** "host", or a machine to simulate, by name ("omap4", "haswell-4", …) or profile. The preset's unless given. */
+  readonly machine?: string | MachineProfile;
+  /** Simulated machines: everything that is left to chance follows from it. */
+  readonly seed?: number | string;
+  /** Placements of services that differ from the preset's, by service: see `presets/placements.ts`. */
+  readonly placements?: Readonly<Record<string, string>>;
+  /** How islands are kept in step, for machines with several. The preset's unless given. */
+  readonly coherence?: CoherenceProtocol;
+  /** Machines with several islands: an island that goes to sleep gives up its pages. K2 does not do that. */
+  readonly releaseOnSleep?: boolean;
+  /** @internal Told when a simulated machine cannot go on; otherwise that is an exception nobody handles. */
+  readonly onMachineFailure?: (error: unknown) => void;
+  /** @internal Told of the simulated machine before anything runs on it. */
+  readonly onSimulation?: (simulation: Simulation) => void;
+  /** Cores that run kernels: one per processor of this computer, and at least two, unless given; all of a simulated machine. */
   readonly cores?: number;
   /** Cores that each kernel spans. The preset's value, usually 1, unless given. */
   readonly coresPerKernel?: number;
@@ -35,6 +52,8 @@ export interface BootOptions {
   readonly hotFrames?: boolean;
   /** Kernels push running processes to less loaded ones. Off unless `true`: processes stay where they were started. */
   readonly balance?: boolean;
+  /** Kernels that NightWatch threads are pinned to. The preset's, or the last kernel that runs, unless given. */
+  readonly weakKernels?: readonly number[];
   /** Receives lines about failures of kernels; standard error unless given. */
   readonly log?: (line: string) => void;
 }
@@ -62,6 +81,8 @@ export interface PipeEnd {
 export interface SpawnOptions {
   /** The kernel to run on; the least loaded one unless given. */
   readonly kernel?: number;
+  /** Run as a NightWatch thread: on a weak kernel (`BootOptions.weakKernels`), and never moved from it. Not with `kernel`. */
+  readonly nightwatch?: boolean;
   readonly environment?: Readonly<Record<string, string>>;
   /** Directories the program may use, by the name it sees: `{ "/": "/" }` (the whole tree) unless given. */
   readonly directories?: Readonly<Record<string, string>>;

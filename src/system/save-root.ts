@@ -1,7 +1,7 @@
 /** The root file system as an image file on the host, to be looked at or booted from later. */
 import { closeSync, ftruncateSync, openSync, writeSync } from "node:fs";
 import { errnoName } from "../kernel/errno.ts";
-import { overlay } from "../memory/index.ts";
+import { overlay, readBytes } from "../memory/index.ts";
 import type { Services } from "../presets/services.ts";
 import { Superblock, superblockOffset_bytes, volumeState } from "../services/fs/ext2/layout.ts";
 
@@ -22,13 +22,20 @@ export function saveRoot({ root, rootDevice: device }: Services, path: string): 
       const length = Math.min(chunk_bytes, device.size_bytes - offset);
       const result = device.load(offset, length);
       if (result < 0) throw new Error(`${path}: the root device cannot be read: ${errnoName(result)}`);
-      const chunk = new Uint8Array(device.buffer, device.base + offset, length).slice();
+      const chunk = readBytes(device.buffer, device.guard, device.base + offset, length);
       if (offset === 0) markClean(chunk);
       if (!zeros.subarray(0, length).equals(chunk)) writeSync(file, chunk, 0, length, offset);
     }
   } finally {
     closeSync(file);
   }
+}
+
+/** All bytes of the root device as they are now. */
+export function rootImage({ root, rootDevice: device }: Services): Uint8Array {
+  root().syncAll();
+  const image = readBytes(device.buffer, device.guard, device.base, device.size_bytes);
+  return image;
 }
 
 function markClean(start: Uint8Array<ArrayBuffer>): void {

@@ -10,6 +10,7 @@ export interface SystemUsage {
   readonly waitQueues: number;
   readonly openFiles: number;
   readonly pipes: number;
+  readonly sockets: number;
   /** Texts of `/proc` that are open. */
   readonly procTexts: number;
   /** Pages of 4 KiB given out for pipes, arguments and texts. */
@@ -19,7 +20,7 @@ export interface SystemUsage {
 }
 
 /** Counts now; while processes run, the numbers need not be of the same moment. */
-export function usageOf({ areas, table, pages, root }: Services): SystemUsage {
+export function usageOf({ areas, table, pages, root, network }: Services): SystemUsage {
   const { freeBlocks, freeInodes } = root().statistics();
   return {
     processes: table.list().length,
@@ -27,6 +28,7 @@ export function usageOf({ areas, table, pages, root }: Services): SystemUsage {
     waitQueues: areas.waitQueues.used(),
     openFiles: areas.openFiles.used(),
     pipes: areas.pipes.used(),
+    sockets: network.used(),
     procTexts: areas.snapshots.used(),
     pages: pages.used(),
     freeBlocks,

@@ -1,10 +1,17 @@
 /** Programs that are damaged, fail or want too much: they end, with a reason; nobody else notices. */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import type { Archipelago, Process } from "../../src/index.ts";
+import type { Archipelago, ExitStatus, Process } from "../../src/index.ts";
 import { assemble } from "./support/assembler.ts";
 import { copy, exitWith, print, spin } from "./support/programs.ts";
-import { assertSameUsage, bootForTest, firstOutput, type TestSystem, within } from "./support/system.ts";
+import {
+  assertSameUsage,
+  bootForTest,
+  firstOutput,
+  pause,
+  type TestSystem,
+  within,
+} from "./support/system.ts";
 
 let started: TestSystem;
 let system: Archipelago;
@@ -30,6 +37,16 @@ after(async () => {
   }
   await started[Symbol.asyncDispose]();
 });
+
+/** The end of a program that may well loop for ever: it is killed after some time. A kernel must be able to do that. */
+async function endWithin(limit_ms: number, process: Process, what: string): Promise<ExitStatus> {
+  let ended = false;
+  const killing = pause(limit_ms).then(() => ended || process.kill(9));
+  const status = await within(20_000, what, process.wait());
+  ended = true;
+  await killing;
+  return status;
+}
 
 async function outcome(bytes: Uint8Array, options: Parameters<Archipelago["run"]>[2] = {}) {
   const path = started.install("candidate", bytes);
@@ -206,10 +223,7 @@ test("random damage to a small program never harms the system", async () => {
         stderr: "null",
         memory_bytes: 1 << 24,
       });
-      // A damaged program may well loop for ever; a kernel must still be able to end it.
-      const timer = setTimeout(() => process.kill(9), 60);
-      const status = await within(10_000, `mutant ${n} of seed ${seed}`, process.wait());
-      clearTimeout(timer);
+      const status = await endWithin(60, process, `mutant ${n} of seed ${seed}`);
       outcomes.set(status.exitCode, (outcomes.get(status.exitCode) ?? 0) + 1);
       assert.notEqual(
         status.signal,
@@ -244,9 +258,7 @@ test("random damage to real programs never harms the system", async () => {
       stdout: "null",
       stderr: "null",
     });
-    const timer = setTimeout(() => process.kill(9), 500);
-    const status = await within(20_000, `mutant ${n}`, process.wait());
-    clearTimeout(timer);
+    const status = await endWithin(500, process, `mutant ${n}`);
     assert.notEqual(status.signal, 31, `mutant ${n}: ${status.message}`);
   }
   assert.equal((await system.run("echo", ["fine"])).stdout, "fine\n");

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { Archipelago, RunResult } from "../../src/index.ts";
-import { assertSameUsage, bootForTest, type TestSystem, within } from "./support/system.ts";
+import { assertSameUsage, bootForTest, pause, type TestSystem, within } from "./support/system.ts";
 
 let started: TestSystem;
 let system: Archipelago;
@@ -98,7 +98,7 @@ test("a compiler that is killed goes no further", async () => {
   const process = await system.spawn("clang", ["/home/hello.c", "-o", "/home/killed.wasm"], {
     stdin: "null",
   });
-  await new Promise((resolve) => setTimeout(resolve, 30));
+  await pause(30);
   process.kill();
   const status = await within(20_000, "end", process.wait());
   assert.equal(status.signal, 9);

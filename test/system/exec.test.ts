@@ -1,12 +1,13 @@
 /** WASIX calls that concern processes: pid, signals, pipes, and `exec`. */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { type Archipelago, boot } from "../../src/index.ts";
+import type { Archipelago } from "../../src/index.ts";
 import { assemble } from "./support/assembler.ts";
+import { bootOnMachine } from "./support/system.ts";
 
 let system: Archipelago;
 before(async () => {
-  system = await boot({ cores: 2, cacheDirectory: false });
+  system = await bootOnMachine({ cacheDirectory: false });
 });
 after(() => system.shutdown());
 

@@ -1,23 +1,12 @@
 /** Families whose kernel dies: parents hear of it, children go on without. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Worker } from "node:worker_threads";
-import type { Archipelago } from "../../src/index.ts";
 import { compileC, noCompiler } from "./support/c-program.ts";
-import { bootForTest, eventually, pause, within } from "./support/system.ts";
+import { bootForTest, eventually, killCore, pause, within } from "./support/system.ts";
 
 const binary = compileC("forks");
 const options = { skip: binary === undefined ? noCompiler : false };
 const limit_ms = 20_000;
-
-/** Takes a core's thread away, as a crash of the kernel would. */
-async function killCore(system: Archipelago, core: number): Promise<void> {
-  const { machine } = system as unknown as { machine: { workers: Set<Worker & { threadName?: string }> } };
-  const worker = [...machine.workers].find((one) => one.threadName === `core ${core}`);
-  assert.ok(worker, `core ${core} has a thread`);
-  await worker.terminate();
-  await eventually("the kernel is dead", () => system.kernels()[core].state === "dead");
-}
 
 for (const [how, args] of [
   ["with a memory of its own", []],

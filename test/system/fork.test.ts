@@ -209,7 +209,7 @@ test(
           const copy = (["none", "upfront", "on-demand"] as const)[n % 3];
           const chosen = all[n % all.length]?.pid ?? 0;
           await system.migrate(chosen, n & 1, { copy }).catch(() => undefined);
-          await pause(0);
+          await pause(1);
         }
       })();
       const seeds = [0, 1, 2, 3].map((n) => 4 * round + n);

@@ -12,6 +12,7 @@ import {
   assertRootClean,
   assertSameUsage,
   bootForTest,
+  now_ms,
   pause,
   type TestSystem,
   within,
@@ -94,6 +95,9 @@ before(async () => {
     tables.setUint32(at + 16, kind === 0 ? 1 : 5, true);
     tables.setUint32(at + 24, 1000, true);
   }
+  for (const [n, bytes] of addresses.entries()) {
+    new Uint8Array(tables.buffer).set(bytes, addressesAt - vectorsAt + 8 * n);
+  }
   data[vectorsAt] = new Uint8Array(tables.buffer);
   started.install("puppet", puppet(data));
   started.install("exit", exitWith(0));
@@ -105,13 +109,21 @@ after(() => started[Symbol.asyncDispose]());
 /**
  * What stands in each parameter of a call when a program means it: a letter each, `P` for the two of a path.
  * F descriptor, G one above the standard streams, D directory, V vectors (and their count), B buffer, L length,
- * R place for a result, O offset, S size, T time, H rights, a flags, c clock, w whence, s signal, o ways to open, U subscriptions
+ * A address of a socket, n flags of a message, y, z and d family, type and protocol of a socket, R place for a result, O offset, S size, T time, H rights, a flags, c clock, w whence, s signal, o ways to open, U subscriptions
  * (and place for events and their count).
  */
 const meanings: Readonly<Record<string, string>> = {
   "wasix_32v1.proc_id": "R",
   "wasix_32v1.proc_signal": "Gs",
   "wasix_32v1.fd_pipe": "RR",
+  "wasix_32v1.sock_open": "yzdR",
+  "wasix_32v1.sock_bind": "GA",
+  "wasix_32v1.sock_connect": "GA",
+  "wasix_32v1.sock_send_to": "GVnAR",
+  "wasix_32v1.sock_recv_from": "GVnRRB",
+  "wasix_32v1.sock_addr_local": "GB",
+  "wasix_32v1.sock_addr_peer": "GB",
+  "wasix_32v1.sock_status": "GB",
   args_get: "BB",
   args_sizes_get: "RR",
   environ_get: "BB",
@@ -162,7 +174,18 @@ const meanings: Readonly<Record<string, string>> = {
 /** Where the puppet has vectors and subscriptions ready, and a region for buffers and results. */
 const vectorsAt = arena + 6144;
 const subscriptionsAt = arena + 7168;
+const addressesAt = arena + 7680;
 const scratch = arena + 8192;
+/** Tag, port and address each, as `__wasi_addr_port_t` has them. */
+const addresses = [
+  [1, 0, 0, 0, 0, 0, 0, 0],
+  [1, 0, 1, 40, 127, 0, 0, 1],
+  [1, 0, 2, 40, 0, 0, 0, 0],
+  [1, 0, 1, 40, 10, 0, 0, 1],
+  [1, 0, 1, 40, 8, 8, 8, 8],
+  [0, 0, 0, 0, 0, 0, 0, 0],
+  [2, 0, 1, 40, 0, 0, 0, 0],
+];
 const scratch_bytes = 100_000;
 
 /** An argument that nobody means. */
@@ -224,6 +247,16 @@ function meant(letter: string, random: Random): bigint[] {
       return [BigInt(random.below(4))];
     case "s":
       return [0n];
+    case "A":
+      return [BigInt(addressesAt + 8 * random.below(addresses.length))];
+    case "n":
+      return [random.of([0n, 0n, 1n, 8n])];
+    case "y":
+      return [BigInt(random.of([1, 1, 1, random.below(5)]))];
+    case "z":
+      return [BigInt(random.of([2, 2, 2, random.below(5)]))];
+    case "d":
+      return [random.of([0n, 17n, 17n, 6n])];
     case "U":
       return [BigInt(subscriptionsAt), BigInt(scratch + 8 * random.below(1000)), BigInt(1 + random.below(3))];
     case "o":
@@ -275,14 +308,15 @@ async function play(random: Random, kernel: number): Promise<void> {
     directories: { "/": "/tmp/fuzz" },
     memory_bytes: 1 << 20,
   });
-  let answered_ms = performance.now();
-  const watch = setInterval(() => {
-    if (performance.now() - answered_ms > 100) process.kill(9);
-  }, 20);
+  let answered_ms = now_ms();
+  let ended = false;
+  const watching = (async () => {
+    for (; !ended; await pause(20)) if (now_ms() - answered_ms > 100) process.kill(9);
+  })();
   const calls: Call[] = [];
   const answers = (async () => {
     for await (const chunk of process.stderr ?? []) {
-      answered_ms = performance.now();
+      answered_ms = now_ms();
       const results = new DataView(chunk.buffer, chunk.byteOffset, chunk.length & ~3);
       for (let at = 0; at < results.byteLength; at += 4)
         record(calls.shift()?.name ?? "more", results.getUint32(at, true));
@@ -298,8 +332,8 @@ async function play(random: Random, kernel: number): Promise<void> {
     await writer?.close();
   })().catch(() => undefined);
   const status = await within(20_000, `a puppet of seed ${seed}`, process.wait());
-  clearInterval(watch);
-  await Promise.all([answers, feeding]);
+  ended = true;
+  await Promise.all([answers, feeding, watching]);
   assert.notEqual(status.signal, 31, `seed ${seed}: ${status.message}`);
 }
 

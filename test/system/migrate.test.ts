@@ -10,6 +10,7 @@ import {
   bootForTest,
   eventually,
   firstOutput,
+  now_ms,
   pause,
   type TestSystem,
   textOf,
@@ -118,14 +119,14 @@ test("a process that waits for a pipe is moved, and the other end notices nothin
 });
 
 test("a sleep is not prolonged by being moved", async () => {
-  const from_ms = performance.now();
+  const from_ms = now_ms();
   const process = await startAndMove("/tmp/sleep.wasm", "blocked", quiet);
   for (let n = 0; n < 20; n++) {
     await process.migrate(n % 2);
     await pause(5);
   }
   assert.equal((await within(3_000, "end", process.wait())).exitCode, 0);
-  const took_ms = performance.now() - from_ms;
+  const took_ms = now_ms() - from_ms;
   assert.ok(took_ms >= 199, `it slept ${took_ms} ms of 200`);
   assert.ok(took_ms < 1_000, `it slept ${took_ms} ms instead of 200`);
 });
@@ -171,7 +172,7 @@ test("a pipeline is moved stage by stage while bytes flow, and no byte is lost",
         // It has ended.
         assert.ok(error instanceof SystemError && error.code === "ESRCH", String(error));
       }
-      await pause(0);
+      await pause(1);
     }
   })();
   await within(20_000, "all bytes", Promise.all([writing, reading]));

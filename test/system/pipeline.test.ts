@@ -5,7 +5,7 @@ import { after, before, test } from "node:test";
 import type { Archipelago, PipeEnd, Process } from "../../src/index.ts";
 import { assemble } from "./support/assembler.ts";
 import { copy, drain, flood, readCode, writeCode } from "./support/programs.ts";
-import { assertSameUsage, bootForTest, type TestSystem, textOf, within } from "./support/system.ts";
+import { assertSameUsage, bootForTest, pause, type TestSystem, textOf, within } from "./support/system.ts";
 
 let started: TestSystem;
 let system: Archipelago;
@@ -147,7 +147,7 @@ test("a process that is killed in the middle gives its neighbours end of file an
     { program: "/tmp/copy.wasm", kernel: 1 },
     { program: "/tmp/drain.wasm", kernel: 0 },
   ]);
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  await pause(20);
   processes[1].kill(9);
   assert.deepEqual(await codesOf(processes), [64, 137, 3]);
 });
@@ -196,7 +196,7 @@ test("a write of up to 4096 bytes is never split, whoever else writes to the pip
 
 test("back pressure: a writer waits while nobody reads, and nothing is lost", async () => {
   const process = await system.spawn("/tmp/flood.wasm", [], { stdin: "null", stderr: "null" });
-  await new Promise((resolve) => setTimeout(resolve, 100));
+  await pause(100);
   const status = system.processes().find(({ pid }) => pid === process.pid);
   assert.equal(status?.state, "blocked", "the pipe is full");
   const reader = process.stdout?.getReader();

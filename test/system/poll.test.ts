@@ -4,7 +4,7 @@ import { after, before, test } from "node:test";
 import type { Archipelago } from "../../src/index.ts";
 import { assemble } from "./support/assembler.ts";
 import { sleep, writeCode } from "./support/programs.ts";
-import { bootForTest, eventually, pause, type TestSystem, within } from "./support/system.ts";
+import { bootForTest, eventually, now_ms, pause, type TestSystem, within } from "./support/system.ts";
 
 let started: TestSystem;
 let system: Archipelago;
@@ -76,9 +76,9 @@ async function eventsOf(stream: ReadableStream<Uint8Array> | null): Promise<Even
 test("a sleep takes as long as it should, on a busy and on an idle kernel", async () => {
   for (const duration_ms of [0, 1, 20, 100]) {
     const path = started.install(`sleep-${duration_ms}`, sleep(BigInt(duration_ms) * 1_000_000n));
-    const from_ms = performance.now();
+    const from_ms = now_ms();
     const { exitCode } = await system.run(path);
-    const took_ms = performance.now() - from_ms;
+    const took_ms = now_ms() - from_ms;
     assert.equal(exitCode, 0);
     assert.ok(took_ms >= duration_ms, `${duration_ms} ms took ${took_ms.toFixed(1)}`);
     assert.ok(took_ms < duration_ms + 3_000, `${duration_ms} ms took ${took_ms.toFixed(1)}`);
@@ -87,11 +87,11 @@ test("a sleep takes as long as it should, on a busy and on an idle kernel", asyn
 
 test("a hundred sleepers sleep at the same time", async () => {
   const path = started.install("sleep", sleep(200_000_000n));
-  const from_ms = performance.now();
+  const from_ms = now_ms();
   const results = await Promise.all(
     Array.from({ length: 100 }, (_, n) => system.run(path, [], { kernel: n & 1 })),
   );
-  const took_ms = performance.now() - from_ms;
+  const took_ms = now_ms() - from_ms;
   assert.ok(results.every(({ exitCode }) => exitCode === 0));
   assert.ok(took_ms >= 200 && took_ms < 10_000, `100 sleeps of 200 ms took ${took_ms.toFixed(0)} ms`);
 });
@@ -279,8 +279,8 @@ test("scripts sleep as long as they say, several of them at the same time", asyn
 });
 
 test("the tool sleep from npm sleeps", async () => {
-  const from_ms = performance.now();
+  const from_ms = now_ms();
   const { exitCode, stderr } = await within(10_000, "sleep", system.run("sleep", ["0.2"]));
   assert.equal(exitCode, 0, stderr);
-  assert.ok(performance.now() - from_ms >= 200);
+  assert.ok(now_ms() - from_ms >= 200);
 });

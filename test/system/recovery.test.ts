@@ -1,31 +1,16 @@
 /** Kernels that stop, are booted again, and die: the rest of the system goes on. */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import type { Worker } from "node:worker_threads";
-import { type Archipelago, boot } from "../../src/index.ts";
+import type { Archipelago } from "../../src/index.ts";
+import { bootAgain, bootOnMachine, eventually, killCore, pause } from "./support/system.ts";
 
 let system: Archipelago;
 before(async () => {
-  system = await boot({ cores: 2, cacheDirectory: false, log: () => undefined });
+  system = await bootOnMachine({ cacheDirectory: false, log: () => undefined });
 });
 after(() => system.shutdown());
 
 const busy = ["-c", "while True: pass"] as const;
-
-/** Takes a core's thread away in the middle of whatever it does, as a crash of the kernel would. */
-async function killCore(core: number): Promise<void> {
-  const { machine } = system as unknown as { machine: { workers: Set<Worker & { threadName?: string }> } };
-  const worker = [...machine.workers].find((one) => one.threadName === `core ${core}`);
-  assert.ok(worker, `core ${core} has a thread`);
-  await worker.terminate();
-}
-
-async function untilState(kernel: number, state: string): Promise<void> {
-  for (let attempt = 0; attempt < 500 && system.kernels()[kernel].state !== state; attempt++) {
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-  assert.equal(system.kernels()[kernel].state, state);
-}
 
 test("a kernel stops, its processes end, and it can be booted again", async () => {
   const process = await system.spawn("python3", busy, {
@@ -62,9 +47,9 @@ test("a kernel dies: its processes end, pipes close, others and the file system 
   const reader = await system.spawn("wc", ["-c"], { kernel: 0, stdin: pipe.read, stderr: "null" });
   // Both are loaded and data flows before the core dies.
   const started = () => system.processes().filter(({ memory_bytes }) => memory_bytes > 0).length === 2;
-  while (!started()) await new Promise((resolve) => setTimeout(resolve, 10));
-  await new Promise((resolve) => setTimeout(resolve, 100));
-  await killCore(1);
+  await eventually("both are loaded", started, 60_000);
+  await pause(100);
+  await killCore(system, 1);
   const status = await writer.wait();
   assert.equal(status.signal, 9);
   assert.match(status.message, /kernel on core 1 died/);
@@ -75,17 +60,8 @@ test("a kernel dies: its processes end, pipes close, others and the file system 
   assert.equal(system.kernels()[1].state, "dead");
   system.files.write("/tmp/after", "written after the death");
   assert.equal((await system.run("cat", ["/tmp/after"])).stdout, "written after the death");
-  for (let attempt = 0; ; attempt++) {
-    try {
-      await system.bootKernel(1);
-      break;
-    } catch (error) {
-      // The new thread is still loading the kernel's code.
-      if (attempt === 200) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 25));
-    }
-  }
-  await untilState(1, "running");
+  await bootAgain(system, 1);
+  assert.equal(system.kernels()[1].state, "running");
   assert.equal((await system.run("cat", ["/tmp/after"], { kernel: 1 })).stdout, "written after the death");
   assert.deepEqual(system.processes(), []);
 });
