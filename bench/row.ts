@@ -13,3 +13,9 @@ export interface Row {
   /** What we aim at, as a figure or a sentence. */
   target: number | string | null;
 }
+
+/** What a suite is told on the command line. */
+export interface SuiteOptions {
+  /** A first look: less is measured, where the suite knows how. */
+  readonly quick: boolean;
+}

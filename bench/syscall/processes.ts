@@ -5,6 +5,7 @@ import { errno } from "../../src/kernel/errno.ts";
 import { bootKernel } from "../../src/kernel/protocol.ts";
 import { limits } from "../../src/kernel/state.ts";
 import { controlAccessor } from "../../src/machine/host/control.ts";
+import { HostMachine } from "../../src/machine/host/host-machine.ts";
 import { interruptLine } from "../../src/machine/machine.ts";
 import { programSource, runNative } from "../peers/native.ts";
 import type { Row } from "../row.ts";
@@ -153,6 +154,7 @@ async function untilBusy({ system }: Candidates, pid: number): Promise<void> {
 /** Median time until core 0 has taken an interrupt. */
 function interruptTime_ns({ system }: Candidates): number {
   const machine = system["machine"];
+  if (!(machine instanceof HostMachine)) throw new Error("this benchmark is for the host machine");
   const page = controlAccessor(machine["wiring"].controls[0]);
   const times: number[] = [];
   for (let n = 0; n < interruptions; n++) {
