@@ -31,7 +31,10 @@ export interface HostMachineOptions {
 
 /** Shortest and longest time an idle core spins before it parks. A futex wake costs tens of microseconds. */
 const idleSpin_ns = 20_000;
-const haltTimeout_ms = 2_000;
+/** How long a kernel may take to stop by itself: long enough for a computer that has much else to do. */
+const haltTimeout_ms = 10_000;
+/** When the machine ends, kernels are given less: their threads are ended anyway. */
+const stopTimeout_ms = 2_000;
 
 export class HostMachine implements Machine {
   private readonly ram: WebAssembly.Memory;
@@ -191,7 +194,7 @@ export class HostMachine implements Machine {
     }
     let expire: NodeJS.Timeout | undefined;
     const timeout = new Promise<void>((resolve) => {
-      expire = setTimeout(resolve, haltTimeout_ms);
+      expire = setTimeout(resolve, stopTimeout_ms);
     });
     await Promise.race([Promise.all(exits), timeout]);
     clearTimeout(expire);
