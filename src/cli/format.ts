@@ -5,7 +5,10 @@ import type { Archipelago } from "../system/archipelago.ts";
 export function topology(system: Archipelago): string {
   const kernels = system.kernels();
   const cores = kernels.flatMap((kernel) => kernel.cores).length;
-  const lines = [`Archipelago: ${count(kernels.length, "kernel")} on ${count(cores, "core")} of one island`];
+  const profile = system.simulation?.machine.profile;
+  const islands = profile?.islands.length ?? 1;
+  const place = `${islands === 1 ? "one island" : count(islands, "island")}${profile === undefined ? "" : ` of a simulated ${profile.name}`}`;
+  const lines = [`Archipelago: ${count(kernels.length, "kernel")} on ${count(cores, "core")} of ${place}`];
   for (const kernel of kernels) {
     const where = `core${kernel.cores.length > 1 ? "s" : ""} ${kernel.cores.join(", ")}`;
     const boot = `booted in ${(kernel.bootDuration_ns / 1e6).toFixed(1)} ms`;

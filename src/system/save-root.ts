@@ -31,11 +31,12 @@ export function saveRoot({ root, rootDevice: device }: Services, path: string): 
   }
 }
 
-/** All bytes of the root device as they are now. */
+/** All bytes of the root device as they are now. @throws Error when it cannot be read. */
 export function rootImage({ root, rootDevice: device }: Services): Uint8Array {
   root().syncAll();
-  const image = readBytes(device.buffer, device.guard, device.base, device.size_bytes);
-  return image;
+  const result = device.load(0, device.size_bytes);
+  if (result < 0) throw new Error(`the root device cannot be read: ${errnoName(result)}`);
+  return readBytes(device.buffer, device.guard, device.base, device.size_bytes);
 }
 
 function markClean(start: Uint8Array<ArrayBuffer>): void {
